@@ -1,0 +1,163 @@
+---@meta zklua.core
+--- The C core as Lua sees it: what a driver and the client library stand on. Programs use
+--- `zklua` instead. No function here waits, yields, or calls Lua.
+---
+--- Seconds are numbers on the clock of `core.now()`. Wrong types raise at level 1.
+local core = {}
+
+core._VERSION = "" ---@type string
+
+--- Seconds on a monotonic clock that counts suspend (CLOCK_BOOTTIME).
+---@return number
+function core.now() end
+---@return integer
+function core.pid() end
+---@return string
+function core.hostname() end
+--- Random bytes from the system, as hexadecimal text of 2 * `count` digits.
+---@param count integer
+---@return string
+function core.random_hex(count) end
+--- True in a child of the process that loaded this module.
+---@return boolean
+function core.forked() end
+
+--- nil when well-formed, else a sentence without full stop ("must start with '/'").
+---@param path string
+---@param sequential boolean|nil  the server completes the last component
+---@return string|nil
+function core.check_path(path, sequential) end
+---@param name string
+---@return string|nil prefix, number|nil sequence  nil: no sequence number at the end
+function core.split_sequence(name) end
+--- "0x100000002". Numbers above 2^53 raise.
+---@param zxid number
+---@return string
+function core.format_zxid(zxid) end
+--- The id of scheme digest: "user:" .. base64(sha1("user:password")).
+---@param user string
+---@param password string
+---@return string
+function core.digest_id(user, password) end
+--- Encodes an ACL for the calls below; nil, message when an entry is malformed.
+---@param list { perms: integer|string, scheme: string, id: string }[]  perms: bits, or letters of "rwcda"
+---@return string|nil encoded, string|nil message
+function core.acl(list) end
+--- Every code a reply can carry: codes.NONODE == -101, ours included.
+core.codes = {} ---@type table<string, integer>
+
+---@class zklua.core.Options
+---@field endpoints string[]        "host:port"
+---@field chroot string|nil
+---@field session_timeout number    seconds
+---@field readonly boolean|nil
+---@field session { id: string, password: string }|nil  password: 32 hexadecimal digits
+---@field seed integer|nil          for tests; random otherwise
+---@field reply_max integer|nil     bytes
+---@field request_max integer|nil   bytes
+---@field pending_max integer|nil
+---@field allocation_limit integer|nil  tests: the n-th allocation and all after it fail
+
+---@param options zklua.core.Options
+---@return zklua.core.Client
+function core.client(options) end
+
+---@class zklua.core.Client
+local client = {}
+
+-- Links. Each call passes the time of the call on; results as in zklua/client.h.
+---@param link integer
+function client:connected(link) end
+---@param link integer
+function client:disconnected(link) end
+---@param link integer
+---@param bytes string
+---@return boolean ok  false: out of memory; give the link up
+function client:feed(link, bytes) end
+--- Takes what there is to write and counts it as sent.
+---@param link integer
+---@return string|nil bytes
+function client:output(link) end
+
+--- The next event, taken off. Shapes:
+---   nil
+---   "connect", link, endpoint (1-based), not_before
+---   "disconnect", link, reason, detail|nil
+---   "state", state, reason, detail|nil
+---   "reply", xid, code|nil, a, b   nil code is success; a, b by operation:
+---       create: path, stat (nil after submit_create with `plain`)   get, reconfig: data, stat
+---       set, set_acl, exists: stat     children: names (unsorted), stat
+---       acl: list, stat                ephemerals: names
+---       count: number                  sync: path
+---       whoami: list of { scheme=, user= }
+---       multi: results, index of the first failure or nil. A result is
+---         { op="create", path=, stat= }, { op="get", data=, stat= }, { op="children", children= },
+---         { op="set", stat= }, { op="delete" }, { op="check" }, or { op="error", code= }
+---       others: nothing
+---   "watch", type, path, kinds (bits), zxid|nil
+---   "end"
+--- state: "connecting" "connected" "readonly" "disconnected" "expired" "authfailed" "closed".
+--- type: "created" "deleted" "changed" "children" "gap". reason: "driver" "timeout" "refused"
+--- "protocol" "nomem" "expired" "expired_here" "auth" "rebalance" "close" "none".
+--- code: ZooKeeper's name or TIMEOUT CANCELLED NOTCONNECTED CLOSED; "ERROR(-126)" for an
+--- unknown number. Null data is "" with stat.null = true.
+--- An out-of-memory error raises and takes nothing off.
+---@return string|nil kind
+function client:event() end
+
+--- When tick is due, in seconds; nil for never.
+---@return number|nil
+function client:deadline() end
+function client:tick() end
+
+-- Requests. All return xid, or nil, CODE: "ARGUMENT" "LIMIT" "NOTCONNECTED" (fail_fast)
+-- "CLOSED" "SESSIONEXPIRED" "AUTHFAILED" (ended) "NOMEM". The last two parameters of each
+-- are `deadline` (seconds, nil = never) and `fail_fast`.
+
+--- mode: 0..6 as in ZooKeeper (4 container, 5 and 6 with `ttl` in milliseconds); acl: encoded,
+--- nil = open; data nil = null.
+function client:create(path, data, acl, mode, ttl, deadline, fail_fast) end
+function client:delete(path, version, deadline, fail_fast) end
+function client:set(path, data, version, deadline, fail_fast) end
+function client:get(path, watch, deadline, fail_fast) end
+function client:exists(path, watch, deadline, fail_fast) end
+function client:children(path, watch, deadline, fail_fast) end
+function client:get_acl(path, deadline, fail_fast) end
+function client:set_acl(path, acl, version, deadline, fail_fast) end
+function client:sync(path, deadline, fail_fast) end
+function client:count(path, deadline, fail_fast) end
+function client:ephemerals(path, deadline, fail_fast) end
+function client:whoami(deadline, fail_fast) end
+function client:add_watch(path, recursive, deadline, fail_fast) end
+function client:add_auth(scheme, credential, deadline, fail_fast) end
+function client:config(watch, deadline, fail_fast) end
+function client:reconfig(joining, leaving, members, config_id, deadline, fail_fast) end
+--- operations: { "create", path, data, acl, mode, ttl } { "set", path, data, version }
+--- { "delete", path, version } { "check", path, version }. A malformed one raises with its index.
+function client:multi(operations, deadline, fail_fast) end
+--- operations: { "get", path } { "children", path }
+function client:multi_read(operations, deadline, fail_fast) end
+
+---@param xid integer
+function client:cancel(xid) end
+--- kind: 1 data, 2 exist, 4 child, 8 persistent, 16 recursive
+function client:unwatch(path, kind) end
+---@param timeout number  seconds
+function client:close(timeout) end
+---@param endpoints string[]
+function client:set_endpoints(endpoints) end
+
+--- state, session id "0x..." or nil, password (hexadecimal), timeout (seconds), last_zxid,
+--- valid_until (seconds), endpoint (1-based), pending, watches
+---@return table
+function client:info() end
+--- Whether the session cannot have expired yet by the clock: now < valid_until. Cheap.
+---@return boolean
+function client:valid() end
+--- Counters and latency: { bytes_in=, bytes_out=, frames_in=, frames_out=, attempts=, attaches=,
+--- pending=, operations = { get = { count=, errors=, sum= (seconds), histogram = { [i] = count } } } };
+--- histogram[i] counts replies below 2^i microseconds.
+---@return table
+function client:metrics() end
+
+return core
