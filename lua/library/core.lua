@@ -58,14 +58,35 @@ core.codes = {} ---@type table<string, integer>
 ---@field pending_max integer|nil
 ---@field allocation_limit integer|nil  tests: the n-th allocation and all after it fail
 
+--- As ZooKeeper keeps it: zxids, times in milliseconds, versions and counts. `null` is true, and
+--- present, only where null data reads as "".
+---@class zklua.Stat
+---@field czxid integer
+---@field mzxid integer
+---@field pzxid integer
+---@field ctime integer
+---@field mtime integer
+---@field version integer
+---@field cversion integer
+---@field aversion integer
+---@field ephemeral_owner string|nil  "0x..." of the session; nil for a node that is not ephemeral
+---@field data_length integer
+---@field children_count integer
+---@field null boolean|nil
+
+--- Out of memory raises.
 ---@param options zklua.core.Options
 ---@return zklua.core.Client
 function core.client(options) end
 
+--- A child of fork has no part in its parent's sessions: there every method raises. Collecting a
+--- client frees it and sends nothing.
 ---@class zklua.core.Client
 local client = {}
 
--- Links. Each call passes the time of the call on; results as in zklua/client.h.
+-- Links. Each call passes the time of the call on; results as in zklua/client.h. These, event,
+-- tick, close and set_endpoints are the driver's: they raise inside a finalizer (__gc) that runs
+-- in the middle of event or output, whereas a finalizer may submit, cancel and unwatch.
 ---@param link integer
 function client:connected(link) end
 ---@param link integer
@@ -102,6 +123,9 @@ function client:output(link) end
 --- code: ZooKeeper's name or TIMEOUT CANCELLED NOTCONNECTED CLOSED; "ERROR(-126)" for an
 --- unknown number. Null data is "" with stat.null = true.
 --- An out-of-memory error raises and takes nothing off.
+--- Numbers above 2^53 (zxids after two million elections) are exact on Lua 5.4. LuaJIT refuses
+--- them: the first one closes the session and raises, and takes nothing off; from then on a reply
+--- that holds one ends with code LIMIT.
 ---@return string|nil kind
 function client:event() end
 
@@ -148,7 +172,7 @@ function client:close(timeout) end
 function client:set_endpoints(endpoints) end
 
 --- state, session id "0x..." or nil, password (hexadecimal), timeout (seconds), last_zxid,
---- valid_until (seconds), endpoint (1-based), pending, watches
+--- valid_until (seconds), endpoint (1-based), pending, watches, memory (bytes held in C)
 ---@return table
 function client:info() end
 --- Whether the session cannot have expired yet by the clock: now < valid_until. Cheap.
@@ -156,7 +180,8 @@ function client:info() end
 function client:valid() end
 --- Counters and latency: { bytes_in=, bytes_out=, frames_in=, frames_out=, attempts=, attaches=,
 --- pending=, operations = { get = { count=, errors=, sum= (seconds), histogram = { [i] = count } } } };
---- histogram[i] counts replies below 2^i microseconds.
+--- histogram[i] counts replies that took less than 2^i microseconds and not less than half of
+--- that; i is 0 to 31, the last one takes all that is longer, empty ones are absent.
 ---@return table
 function client:metrics() end
 
