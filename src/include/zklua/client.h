@@ -150,7 +150,7 @@ void zkl_client_sent(struct zkl_client *client, uint32_t link, size_t size, int6
 /* --- events ----------------------------------------------------------------- */
 
 /* The next event; the same one, with the same slices, until pop_event. NONE when the
- * client waits for the driver. Decodes at most one frame. */
+ * client waits for the driver. Decodes up to the next frame that concerns the user. */
 const struct zkl_event *zkl_client_peek_event(struct zkl_client *client);
 /* Takes the event off. Its slices end here. Without an event it does nothing. */
 void zkl_client_pop_event(struct zkl_client *client);
@@ -177,6 +177,16 @@ struct zkl_submit_options {
  * sent), ZKL_E_LIMIT, ZKL_E_OFFLINE, ZKL_E_ENDED, ZKL_E_NOMEM. */
 int zkl_client_submit(struct zkl_client *client, int64_t now_ms, const struct zkl_request *request,
                       const struct zkl_submit_options *options, int32_t *xid);
+/* Paths are translated by the client but in these places, which it does not look into:
+ *  - a multi's operations carry whole server paths: give zkl_multi_write_operation the chroot;
+ *  - the created paths inside a multi's results, and the names that getEphemerals gives, are
+ *    server paths: zkl_client_strip_chroot makes them local (ephemerals outside are not ours
+ *    to see);
+ *  - getData of "/zookeeper/config" means that very path whatever the chroot, so that its
+ *    watch and unwatch do too.
+ * removeWatches is not for submit (see unwatch), nor is sasl, nor a check outside a multi. */
+/* Takes the chroot off a server path. false, and no change: the path is not inside. */
+bool zkl_client_strip_chroot(const struct zkl_client *client, struct zkl_slice *path);
 /* Ends a request now with ZKL_CODE_CANCELLED (NOTCONNECTED if never sent). An xid that is
  * not outstanding is ignored. */
 void zkl_client_cancel(struct zkl_client *client, int32_t xid, int64_t now_ms);
