@@ -1,0 +1,32 @@
+/* zklua_testing: a table per part of the core. A new file adds a line to PARTS. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "testing/testing.h"
+#include "zklua/base.h"
+
+static const struct {
+    const char *name;
+    lua_CFunction open;
+} PARTS[] = {
+    { "wire", zkl_testing_open_wire },
+};
+
+/* A failed assertion ends the test run: no spec may go on after one. */
+_Noreturn void zkl_assert_failed(const char *expression, const char *file, int line)
+{
+    fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, expression);
+    abort();
+}
+
+int luaopen_zklua_testing(lua_State *L);
+
+int luaopen_zklua_testing(lua_State *L)
+{
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof PARTS / sizeof PARTS[0]; i++) {
+        PARTS[i].open(L);
+        lua_setfield(L, -2, PARTS[i].name);
+    }
+    return 1;
+}
