@@ -4,21 +4,13 @@
 --- `program(name, fn)` gives `fn` the connect string of a real server with a chroot of its own,
 --- and every wait of it ends after DEADLINE. `later(name, part, fn)` is a program that needs a
 --- part of the contract which is not in this version: written out, loaded, and pending.
-local apache = require("support.apache")
+local chroot = require("support.chroot")
 
 local DEADLINE = 30 -- seconds
 
-local function own_chroot(zk)
-  local server, path = apache.shared(), apache.fresh_path("program")
-  local c = assert(zk.connect(server.connect_string))
-  assert(c:ensure(path))
-  assert(c:close())
-  return server.connect_string .. path
-end
-
 local function run(fn)
   local zk = require("zklua")
-  return zk.timeout(DEADLINE, fn, own_chroot(zk), zk)
+  return zk.timeout(DEADLINE, fn, chroot("program"), zk)
 end
 
 local function run_as_task(fn)
