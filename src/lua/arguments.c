@@ -6,10 +6,10 @@
 
 void zkl_arg_refuse(lua_State *L, struct zkl_arg arg, const char *complaint)
 {
-    if (arg.operation > 0) {
-        luaL_error(L, "operation %d: %s: %s", arg.operation, arg.name, complaint);
-    }
-    luaL_argerror(L, arg.index, lua_pushfstring(L, "%s: %s", arg.name, complaint));
+    const char *text = arg.operation == 0
+        ? lua_pushfstring(L, "%s: %s", arg.name, complaint)
+        : lua_pushfstring(L, "operation %d: %s: %s", arg.operation, arg.name, complaint);
+    luaL_argerror(L, arg.argument, text);
     zkl_assert_failed("luaL_argerror does not return", __FILE__, __LINE__);
 }
 

@@ -92,6 +92,8 @@ struct zkl_binding {
     uint8_t *scratch;   /* multi is encoded here, reused */
     size_t scratch_size;
     struct zkl_metrics metrics;
+    size_t chroot_size;
+    uint8_t chroot[];   /* of the paths inside a multi; the core has the others' */
 };
 
 /* `self` of a method: raises unless it is a client, alive and of this process. */
@@ -116,9 +118,10 @@ int zkl_method_gc(lua_State *L);
 struct zkl_arg {
     int index;
     const char *name;
-    int operation; /* 0: an argument; else a field of the operations' i-th */
+    int argument;  /* it is this argument, or a part of it */
+    int operation; /* > 0: of which operation in the list it is a field */
 };
-#define ZKL_ARG(index, name) ((struct zkl_arg){ (index), (name), 0 })
+#define ZKL_ARG(index, name) ((struct zkl_arg){ (index), (name), (index), 0 })
 
 _Noreturn void zkl_arg_refuse(lua_State *L, struct zkl_arg arg, const char *complaint);
 struct zkl_slice zkl_arg_string(lua_State *L, struct zkl_arg arg);

@@ -59,67 +59,67 @@ struct zkl_binding *zkl_check_driver(lua_State *L)
 
 /* --- making and freeing ------------------------------------------------------- */
 
-/* The option `name`; its value is pushed and stays, so that strings stay. */
-static struct zkl_arg option(lua_State *L, int table, const char *name)
+/* The option `key`, which complaints call `name`. Its value is pushed and stays: strings live. */
+static struct zkl_arg field(lua_State *L, int table, const char *key, const char *name)
 {
-    lua_pushstring(L, name);
+    lua_pushstring(L, key);
     lua_rawget(L, table);
-    return ZKL_ARG(lua_gettop(L), name);
+    return (struct zkl_arg){ lua_gettop(L), name, 1, 0 };
 }
 
-/* The same, naming argument 1 and the option when it is malformed. */
-_Noreturn static void refuse_option(lua_State *L, const char *name, const char *complaint)
+static struct zkl_arg option(lua_State *L, const char *name)
 {
-    zkl_arg_refuse(L, ZKL_ARG(1, name), complaint);
+    return field(L, 1, name, name);
 }
 
 static size_t size_option(lua_State *L, const char *name, int64_t max)
 {
-    struct zkl_arg arg = option(L, 1, name);
+    struct zkl_arg arg = option(L, name);
     if (lua_isnil(L, arg.index)) return 0; /* the core's default */
     return (size_t)zkl_arg_integer(L, arg, 1, max, 0);
 }
 
 static int32_t session_timeout_option(lua_State *L)
 {
-    struct zkl_arg arg = option(L, 1, "session_timeout");
+    struct zkl_arg arg = option(L, "session_timeout");
     if (lua_isnil(L, arg.index)) return ZKL_SESSION_TIMEOUT_MS_DEFAULT;
     int64_t timeout_ms = zkl_arg_time_ms(L, arg);
-    if (timeout_ms < 1 || timeout_ms > INT32_MAX) refuse_option(L, arg.name, "out of range");
+    if (timeout_ms < 1 || timeout_ms > INT32_MAX) zkl_arg_refuse(L, arg, "out of range");
     return (int32_t)timeout_ms;
 }
 
 static struct zkl_slice chroot_option(lua_State *L)
 {
-    struct zkl_slice chroot = zkl_arg_bytes(L, option(L, 1, "chroot"));
+    struct zkl_arg arg = option(L, "chroot");
+    struct zkl_slice chroot = zkl_arg_bytes(L, arg);
     if (chroot.size == 0 || (chroot.size == 1 && chroot.base[0] == '/')) {
         return (struct zkl_slice){ NULL, 0 };
     }
     const char *complaint = zkl_path_check(chroot, false);
-    if (complaint != NULL) refuse_option(L, "chroot", complaint);
+    if (complaint != NULL) zkl_arg_refuse(L, arg, complaint);
     return chroot;
 }
 
 static void session_option(lua_State *L, struct zkl_client_options *options)
 {
-    struct zkl_arg session = option(L, 1, "session");
+    struct zkl_arg session = option(L, "session");
     uint64_t id = 0;
     if (lua_isnil(L, session.index)) return;
-    if (lua_type(L, session.index) != LUA_TTABLE) refuse_option(L, "session", "table expected");
-    struct zkl_slice text = zkl_arg_string(L, option(L, session.index, "id"));
-    if (!zkl_parse_hex(text, &id) || id == 0) {
-        refuse_option(L, "session.id", "\"0x...\" expected");
+    if (lua_type(L, session.index) != LUA_TTABLE) zkl_arg_refuse(L, session, "table expected");
+    struct zkl_arg arg = field(L, session.index, "id", "session.id");
+    if (!zkl_parse_hex(zkl_arg_string(L, arg), &id) || id == 0) {
+        zkl_arg_refuse(L, arg, "\"0x...\" expected");
     }
-    struct zkl_slice password = zkl_arg_string(L, option(L, session.index, "password"));
-    if (!zkl_parse_password(password, options->session_password)) {
-        refuse_option(L, "session.password", "32 hexadecimal digits expected");
+    arg = field(L, session.index, "password", "session.password");
+    if (!zkl_parse_password(zkl_arg_string(L, arg), options->session_password)) {
+        zkl_arg_refuse(L, arg, "32 hexadecimal digits expected");
     }
     options->session_id = (int64_t)id;
 }
 
 static uint64_t seed_option(lua_State *L)
 {
-    struct zkl_arg arg = option(L, 1, "seed");
+    struct zkl_arg arg = option(L, "seed");
     uint64_t seed = 0;
     if (!lua_isnil(L, arg.index)) return (uint64_t)zkl_arg_integer(L, arg, 0, INT64_MAX, -1);
     if (!zkl_random(&seed, sizeof seed)) luaL_error(L, "the system gives no random bytes");
@@ -132,18 +132,21 @@ int zkl_new_client(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     luaL_checkstack(L, 20, "options");
-    struct zkl_binding *binding = zkl_new_userdata(L, sizeof *binding);
+    struct zkl_slice chroot = chroot_option(L);
+    struct zkl_binding *binding = zkl_new_userdata(L, sizeof *binding + chroot.size);
     memset(binding, 0, sizeof *binding);
     binding->forks = zkl_fork_count();
+    if (chroot.size > 0) memcpy(binding->chroot, chroot.base, chroot.size);
+    binding->chroot_size = chroot.size;
     lua_pushvalue(L, ZKL_UPVALUE_METATABLE);
     lua_setmetatable(L, -2);
     int self = lua_gettop(L);
 
     struct zkl_client_options options = { .allocator = zkl_meter_allocator(&binding->meter) };
     options.seed = seed_option(L);
-    options.chroot = chroot_option(L);
+    options.chroot = chroot;
     options.session_timeout_ms = session_timeout_option(L);
-    lua_toboolean(L, option(L, 1, "readonly").index);
+    lua_toboolean(L, option(L, "readonly").index);
     options.readonly_allowed = lua_toboolean(L, -1);
     session_option(L, &options);
     options.reply_size_max = size_option(L, "reply_max", INT32_MAX);
@@ -152,7 +155,7 @@ int zkl_new_client(lua_State *L)
     binding->meter.allocation_limit = size_option(L, "allocation_limit", INT32_MAX);
     binding->request_size_max = options.request_size_max != 0 ? options.request_size_max
                                                               : ZKL_REQUEST_SIZE_MAX_DEFAULT;
-    struct zkl_arg endpoints = option(L, 1, "endpoints");
+    struct zkl_arg endpoints = option(L, "endpoints");
     options.endpoints = zkl_arg_endpoints(L, endpoints, &options.endpoint_count);
     binding->core = zkl_client_new(&options, zkl_clock_ms());
     if (binding->core == NULL) return luaL_error(L, "not enough memory");

@@ -53,15 +53,17 @@ static int32_t arg_version(lua_State *L, struct zkl_arg arg)
 
 /* --- operations that stand alone or inside a multi ---------------------------- */
 
-/* Where the fields of an operation stand on the stack: as arguments, or unpacked. */
+/* Where the fields of an operation stand on the stack: arguments themselves (operation 0), or
+ * unpacked from the list that is argument 2. */
 struct fields {
     int first;
-    int operation; /* see struct zkl_arg */
+    int operation;
 };
 
 static struct zkl_arg field(struct fields at, int offset, const char *name)
 {
-    return (struct zkl_arg){ at.first + offset, name, at.operation };
+    int index = at.first + offset;
+    return (struct zkl_arg){ index, name, at.operation == 0 ? index : 2, at.operation };
 }
 
 static void read_create(lua_State *L, struct fields at, struct zkl_request *request)
@@ -273,39 +275,50 @@ static const struct operation_kind read_kinds[] = {
     { ZKL_WORD_NONE, 0, NULL },
 };
 
-/* The kind of the operation whose name is at the top of the stack. */
+/* The kind of the operation whose name is at `index`. */
 static const struct operation_kind *find_kind(lua_State *L, const struct operation_kind *kinds,
-                                              int index)
+                                              int index, int operation)
 {
     for (; kinds->read != NULL; kinds++) {
         zkl_push_word(L, kinds->word);
-        bool found = lua_rawequal(L, -1, -2);
+        bool found = lua_rawequal(L, -1, index);
         lua_pop(L, 1);
         if (found) return kinds;
     }
-    zkl_arg_refuse(L, (struct zkl_arg){ 2, "operations", 0 },
-                   lua_pushfstring(L, "operation %d is of no known kind", index));
+    zkl_arg_refuse(L, (struct zkl_arg){ index, "its first field", 2, operation },
+                   "names no operation that this call takes");
 }
 
-/* Appends the operation at the top of the stack. Makes no Lua value, so that no finalizer can
- * take its strings away. */
-static void write_operation(lua_State *L, const struct operation_kind *kinds, int index,
+static bool is_sequential(const struct zkl_request *request)
+{
+    switch (request->op) {
+    case ZKL_OP_CREATE2:
+    case ZKL_OP_CREATE_TTL:
+        return request->flags == ZKL_PERSISTENT_SEQUENTIAL ||
+               request->flags == ZKL_EPHEMERAL_SEQUENTIAL ||
+               request->flags == ZKL_PERSISTENT_SEQUENTIAL_WITH_TTL;
+    default:
+        return false;
+    }
+}
+
+/* Appends the operation at the top of the stack and takes it off. Makes no Lua value, so that
+ * no finalizer can take its strings away. */
+static void write_operation(lua_State *L, const struct zkl_binding *binding,
+                            const struct operation_kind *kinds, int operation,
                             struct zkl_writer *writer)
 {
     int entry = lua_gettop(L);
-    struct zkl_request request = { 0 };
+    struct fields at = { entry + 2, operation };
+    struct zkl_request request = { .chroot = { binding->chroot, binding->chroot_size } };
     if (lua_type(L, entry) != LUA_TTABLE) {
-        zkl_arg_refuse(L, (struct zkl_arg){ 2, "operations", 0 },
-                       lua_pushfstring(L, "operation %d is not a table", index));
+        zkl_arg_refuse(L, (struct zkl_arg){ entry, "it", 2, operation }, "is not a table");
     }
     lua_rawgeti(L, entry, 1);
-    const struct operation_kind *kind = find_kind(L, kinds, index);
-    struct fields at = { entry + 2, index };
+    const struct operation_kind *kind = find_kind(L, kinds, entry + 1, operation);
     for (int i = 0; i < kind->field_count; i++) lua_rawgeti(L, entry, i + 2);
     kind->read(L, at, &request);
-    const char *complaint = zkl_path_check(request.path, request.flags == ZKL_EPHEMERAL_SEQUENTIAL ||
-                                                             request.flags == ZKL_PERSISTENT_SEQUENTIAL ||
-                                                             request.flags == ZKL_PERSISTENT_SEQUENTIAL_WITH_TTL);
+    const char *complaint = zkl_path_check(request.path, is_sequential(&request));
     if (complaint != NULL) zkl_arg_refuse(L, field(at, 0, "path"), complaint);
     zkl_multi_write_operation(writer, &request);
     lua_settop(L, entry - 1);
@@ -340,7 +353,7 @@ static int submit_multi(lua_State *L, int32_t op, enum zkl_slot slot,
         struct zkl_writer writer = { binding->scratch, binding->scratch_size, 0 };
         for (size_t i = 1; i <= count; i++) {
             lua_rawgeti(L, 2, (int)i);
-            write_operation(L, kinds, (int)i, &writer);
+            write_operation(L, binding, kinds, (int)i, &writer);
         }
         if (zkl_writer_fits(&writer)) {
             struct zkl_request request = {

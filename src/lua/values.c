@@ -133,6 +133,19 @@ static void push_strings(lua_State *L, struct zkl_vector items)
     }
 }
 
+/* Server paths, by prefix of the text: those outside the chroot are not ours to see. */
+static void push_ephemerals(struct zkl_conversion *c, struct zkl_vector items)
+{
+    struct zkl_slice path;
+    int count = 0;
+    lua_createtable(c->L, list_size(&items), 0);
+    while (zkl_vector_next_string(&items, &path)) {
+        if (!zkl_client_strip_chroot(c->binding->core, &path)) continue;
+        zkl_push_slice(c->L, path);
+        lua_rawseti(c->L, -2, ++count);
+    }
+}
+
 static void push_acl(struct zkl_conversion *c, struct zkl_vector items)
 {
     struct zkl_acl acl;
@@ -168,6 +181,13 @@ static void set_stat(struct zkl_conversion *c, const struct zkl_result *result,
     lua_rawset(c->L, -3);
 }
 
+/* A server path, which is left as it is outside the chroot: no peer's word is dropped. */
+static void set_server_path(struct zkl_conversion *c, struct zkl_slice path)
+{
+    (void)zkl_client_strip_chroot(c->binding->core, &path);
+    set_slice(c, ZKL_WORD_path, path);
+}
+
 static void push_multi_result(struct zkl_conversion *c, const struct zkl_result *result)
 {
     lua_State *L = c->L;
@@ -175,13 +195,13 @@ static void push_multi_result(struct zkl_conversion *c, const struct zkl_result 
     switch (result->op) {
     case ZKL_OP_CREATE:
         set_word(c, ZKL_WORD_op, ZKL_WORD_create);
-        set_slice(c, ZKL_WORD_path, result->path);
+        set_server_path(c, result->path);
         break;
     case ZKL_OP_CREATE2:
     case ZKL_OP_CREATE_CONTAINER:
     case ZKL_OP_CREATE_TTL:
         set_word(c, ZKL_WORD_op, ZKL_WORD_create);
-        set_slice(c, ZKL_WORD_path, result->path);
+        set_server_path(c, result->path);
         set_stat(c, result, NULL);
         break;
     case ZKL_OP_GET_DATA:
@@ -265,7 +285,7 @@ int zkl_push_result(struct zkl_conversion *c, const struct zkl_result *result)
         push_stat(c, &result->stat, NULL);
         return 2;
     case ZKL_OP_GET_EPHEMERALS:
-        push_strings(L, result->items);
+        push_ephemerals(c, result->items);
         return 1;
     case ZKL_OP_WHO_AM_I:
         push_client_ids(c, result->items);

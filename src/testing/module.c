@@ -9,6 +9,7 @@ static const struct {
     const char *name;
     lua_CFunction open;
 } PARTS[] = {
+    { "host", zkl_testing_open_host },
     { "wire", zkl_testing_open_wire },
 };
 
