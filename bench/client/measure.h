@@ -1,0 +1,29 @@
+/* What every C program here reports: rate, latency, CPU time and memory of its own process. */
+#ifndef BENCH_MEASURE_H
+#define BENCH_MEASURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* With many requests in flight every tenth is timed: the clock is read often enough to cost
+ * something, and the Lua and Python programs pay more for it. */
+#define MEASURE_SAMPLE_EVERY 10
+
+struct measure {
+    uint64_t started_ns;
+    double cpu_started_s;
+    uint32_t *latencies_ns;
+    size_t latency_count;
+    size_t latency_max;
+};
+
+uint64_t measure_now_ns(void);
+void measure_start(struct measure *measure, size_t operations);
+void measure_latency(struct measure *measure, uint64_t sent_ns);
+/* Prints one line of name=value and releases what `start` took. */
+void measure_report(struct measure *measure, size_t operations);
+
+/* Prints and ends the process: a benchmark has no use for half a result. */
+_Noreturn void measure_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
