@@ -222,7 +222,10 @@ static int l_decode(lua_State *L)
     const uint8_t *at = zkl_testing_guarded(L, bytes, size);
     struct zkl_reader reader = { at, at + size, false };
     kind->decode(L, &reader, (int32_t)luaL_optinteger(L, 3, 0));
-    if (reader.failed) return 0;
+    if (reader.failed) {
+        lua_pushnil(L);
+        return 1;
+    }
     lua_pushinteger(L, (lua_Integer)(reader.end - reader.at));
     return 2;
 }
@@ -271,7 +274,10 @@ static int l_split_sequence(lua_State *L)
     size_t prefix_size;
     int64_t sequence;
     struct zkl_slice name = guarded_slice(L, 1);
-    if (!zkl_split_sequence(name, &prefix_size, &sequence)) return 0;
+    if (!zkl_split_sequence(name, &prefix_size, &sequence)) {
+        lua_pushnil(L);
+        return 1;
+    }
     lua_pushlstring(L, (const char *)name.base, prefix_size);
     lua_pushnumber(L, (lua_Number)sequence);
     return 2;
@@ -281,7 +287,10 @@ static int l_split_sequence(lua_State *L)
 static int l_hex(lua_State *L)
 {
     uint64_t value;
-    if (!zkl_parse_hex(guarded_slice(L, 1), &value)) return 0;
+    if (!zkl_parse_hex(guarded_slice(L, 1), &value)) {
+        lua_pushnil(L);
+        return 1;
+    }
     char *text = (char *)zkl_testing_guarded(L, NULL, ZKL_HEX_SIZE_MAX);
     lua_pushlstring(L, text, zkl_format_hex(text, value));
     return 1;
