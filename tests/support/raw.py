@@ -54,17 +54,20 @@ class Reader:
 class Session:
     """A connection with a session: a new one, or another client's taken over."""
 
-    def __init__(self, address, session=0, password=bytes(16), timeout_ms=10000):
+    def __init__(self, address, session=0, password=bytes(16), timeout_ms=10000, end=False):
         host, port = address.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), 5)
         self.socket.settimeout(10)
-        self.send(struct.pack(">iqiq", 0, 0, timeout_ms, session) + buffer(password) + b"\0")
+        first = self.frame(struct.pack(">iqiq", 0, 0, timeout_ms, session) + buffer(password) + b"\0")
+        # In one piece, where asked: the session's owner must have no time to take it back.
+        self.socket.sendall(first + (self.frame(struct.pack(">ii", 1, CLOSE)) if end else b""))
         reply = Reader(self.receive())
         reply.int()
         self.granted_ms = reply.int()
 
-    def send(self, body):
-        self.socket.sendall(struct.pack(">i", len(body)) + body)
+    @staticmethod
+    def frame(body):
+        return struct.pack(">i", len(body)) + body
 
     def exactly(self, count):
         data = b""
@@ -79,7 +82,10 @@ class Session:
         return self.exactly(struct.unpack(">i", self.exactly(4))[0])
 
     def call(self, opcode, body=b""):
-        self.send(struct.pack(">ii", 1, opcode) + body)
+        self.socket.sendall(self.frame(struct.pack(">ii", 1, opcode) + body))
+        return self.reply()
+
+    def reply(self):
         reply = Reader(self.receive())
         _, _, error = struct.unpack(">iqi", reply.take(16))
         if error:
@@ -142,12 +148,12 @@ def main():
     try:
         if command == "end_session":
             # Take the session over, then close it: what its owner next hears is "expired".
-            session = Session(address, int(arguments[0], 16) - (
-                2 ** 64 if int(arguments[0], 16) >= 2 ** 63 else 0), bytes.fromhex(
-                    arguments[1].decode()))
+            identity, password = int(arguments[0], 16), bytes.fromhex(arguments[1].decode())
+            signed = identity - 2 ** 64 if identity >= 2 ** 63 else identity
+            session = Session(address, signed, password, end=True)
             if session.granted_ms <= 0:
                 raise ServerError("-112")
-            session.call(CLOSE)
+            session.reply()
             result = True
         else:
             session = Session(address)
