@@ -1,7 +1,6 @@
 /* One method for each operation: arguments into a struct zkl_request, and submit. */
 #include "lua/binding.h"
 
-/* Its reply must come back as a number Lua can count with; ZooKeeper itself allows any int. */
 static const int64_t ANY_VERSION = -1;
 
 /* Pushes what every method answers: xid, or nil and a code. */
@@ -31,7 +30,7 @@ static int push_submitted(lua_State *L, struct zkl_binding *binding, int status,
     return 2;
 }
 
-/* `deadline` is where the two last parameters begin. */
+/* The two last parameters of every method: deadline, at the index given, and fail_fast. */
 static int submit(lua_State *L, struct zkl_binding *binding, enum zkl_slot slot,
                   const struct zkl_request *request, int deadline)
 {
@@ -320,6 +319,8 @@ static void write_operation(lua_State *L, const struct zkl_binding *binding,
     kind->read(L, at, &request);
     const char *complaint = zkl_path_check(request.path, is_sequential(&request));
     if (complaint != NULL) zkl_arg_refuse(L, field(at, 0, "path"), complaint);
+    /* "/" cannot be deleted; below a chroot it would be the chroot, which can. */
+    if (request.op == ZKL_OP_DELETE && request.path.size == 1) request.chroot.size = 0;
     zkl_multi_write_operation(writer, &request);
     lua_settop(L, entry - 1);
 }
