@@ -56,6 +56,10 @@ uint8_t *zkl_testing_guarded(lua_State *L, const void *bytes, size_t size)
     lua_pop(L, 1);
     if (size > guard->size) luaL_error(L, "%d bytes are more than the guard holds", (int)size);
     uint8_t *at = guard->base + guard->size - size;
+    /* Nor may anything depend on what lies in front of them. */
+    size_t front = (size_t)(at - guard->base);
+    if (front > 16) front = 16;
+    memset(at - front, 0xee, front);
     if (bytes != NULL && size > 0) memcpy(at, bytes, size);
     if (bytes == NULL) memset(at, 0xee, size);
     return at;

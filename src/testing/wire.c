@@ -223,6 +223,12 @@ static int l_decode(lua_State *L)
     struct zkl_reader reader = { at, at + size, false };
     kind->decode(L, &reader, (int32_t)luaL_optinteger(L, 3, 0));
     if (reader.failed) {
+        /* Failed stays failed, whatever bytes are left. */
+        struct zkl_request_header after;
+        zkl_request_header_read(&reader, &after);
+        if (!reader.failed || after.xid != 0 || after.op != 0 || reader.at > reader.end) {
+            return luaL_error(L, "a reader read on behind a failure");
+        }
         lua_pushnil(L);
         return 1;
     }

@@ -9,8 +9,8 @@ enum { /* the least that one element takes: bounds a count before the first loop
     ACL_SIZE_MIN = 4 + 4 + 4
 };
 
-/* The count, refused when that many elements cannot be left. -1 is null; the other
- * negative numbers are nothing. */
+/* The count, refused (but returned) when that many elements cannot be left. -1 is null;
+ * the other negative numbers are nothing. */
 static int32_t read_count(struct zkl_reader *reader, size_t element_size_min)
 {
     int32_t count = zkl_read_i32(reader);
@@ -18,7 +18,7 @@ static int32_t read_count(struct zkl_reader *reader, size_t element_size_min)
     if (count > 0 && (size_t)count > zkl_reader_left(reader) / element_size_min) {
         reader->failed = true;
     }
-    return reader->failed ? 0 : count;
+    return count;
 }
 
 static struct zkl_vector finish(const struct zkl_reader *reader, const uint8_t *start,

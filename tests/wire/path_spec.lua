@@ -104,6 +104,7 @@ local CASES = {
   { "/\244\144\128\128", UTF8 },   -- above U+10FFFF
   { "/\247\191\191\191", UTF8 },
   { "/\248\136\128\128\128", UTF8 },
+  { "/\248\144\128\128", UTF8 }, -- a first byte that no character has
   { "/\254", UTF8 },
   { "/\255", UTF8 },
   { "/\194", UTF8 },               -- cut off at the end

@@ -18,6 +18,14 @@ end
 
 local ANYONE = int(31) .. str("world") .. str("anyone")
 
+local function nulls(count)
+  local list = {}
+  for i = 1, count do
+    list[i] = {}
+  end
+  return list
+end
+
 describe("a vector", function()
   for _, case in ipairs({
     { "of no strings", STRINGS, int(0), {} },
@@ -32,6 +40,8 @@ describe("a vector", function()
       { { permissions = 31, scheme = "world", id = "anyone" }, { permissions = -1, id = "" } } },
     { "of client ids", CLIENT_IDS, int(2) .. str("ip") .. str("::1") .. int(-1) .. int(-1),
       { { scheme = "ip", user = "::1" }, {} } },
+    -- The least an element can take, up to the last byte of the frame.
+    { "of null client ids", CLIENT_IDS, int(20) .. int(-1):rep(40), nulls(20) },
   }) do
     it(case[1] .. " is read", function()
       local record, left = read(case[2], case[3])
@@ -78,6 +88,12 @@ describe("a vector", function()
       assert.is_nil(read(case[2], case[3]))
     end)
   end
+
+  it("of ACL entries may be of the smallest", function()
+    local entry = int(0) .. int(-1) .. int(-1)
+    assert.same(nulls(20), read(REQUEST_ACLS, int(20) .. entry:rep(20)).acl)
+    assert.is_nil(read(REQUEST_ACLS, int(21) .. entry:rep(20)))
+  end)
 
   it("is refused for a count of one too many, at every size", function()
     for count = 0, 40 do
