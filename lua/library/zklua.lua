@@ -18,9 +18,10 @@
 ---   the event loop meanwhile. In a coroutine that is no task, or inside a callback of the event
 ---   loop, it raises and names `zk.spawn`.
 --- * **Connection loss.** A call made while disconnected waits for the connection until its
----   timeout (NOTCONNECTED at once with `fail_fast`). A request that was sent and whose reply was
----   lost ends in CONNECTIONLOSS; a write may have happened, and the message says so. Where a
----   function does more than this (looks its node up again, repeats), its comment says so.
+---   timeout (NOTCONNECTED at once with `fail_fast`). A read whose reply was lost is asked again
+---   until its timeout, for reading twice harms nobody. A write whose reply was lost ends in
+---   CONNECTIONLOSS: it may have happened, the message says so, and it is never repeated for you.
+---   Recipes settle the question themselves; where one cannot, its comment says so.
 --- * **Cancellation.** `task:cancel()` ends the wait that the task is in, and every later one,
 ---   with CANCELLED; only `zk.shield` waits on. A write that was on its way may have happened.
 --- * **Paths** are absolute within the chroot. `c:at(path)` gives a view with paths below `path`.
@@ -40,6 +41,8 @@
 --- | keep-alive | a third of the session timeout, at most every 10 s | |
 --- | a connection counts as dead | after two thirds of the session timeout without a word | |
 --- | a session counts as expired here | after four thirds without a word | |
+--- | pause between attempts to connect | random, below 0.4 s at first and 5 s at last | |
+--- | `c:close` waits | at most 5 s, or the call's timeout if less | `c:close(timeout)` |
 --- | stall warning | an event loop held for a third of the session timeout | `log` |
 --- | largest request | 1,048,575 bytes, as a server's | |
 --- | largest reply | 64 MiB | |
@@ -47,6 +50,7 @@
 --- | bytes waiting to be sent | 64 MiB per client, then LIMIT | |
 --- | watches | 1,000,000 per client, then LIMIT | |
 --- | servers in a list | 1,024 | |
+--- | ephemerals that the news of an expiry names | 100,000 | |
 --- | watches in one message when they are armed again | 128 KiB | |
 --- | ttl of a node | 2^40 - 1 ms | |
 --- | zxid | 2^53; beyond it the session ends with an error | |
@@ -119,9 +123,10 @@ zk.code = {}
 -- Connecting -----------------------------------------------------------------------------------
 
 ---@class zklua.ConnectOptions
+---@field servers string|string[]|nil  the same as the first argument
 ---@field session_timeout number|nil  seconds to ask the server for; default 30
 ---@field timeout number|nil  seconds for `connect` itself and the default of every call; default:
----  the session timeout
+---  the session timeout, for calls as the server granted it
 ---@field readonly boolean|nil  a server that is cut off from its ensemble will do until another is
 ---  found; default false
 ---@field auth { [1]: string, [2]: string }[]|nil  identities: `{ { "digest", "user:password" } }`
@@ -138,14 +143,15 @@ zk.code = {}
 
 --- A client with a session: connected, and every identity in `auth` accepted by the server.
 ---
---- `servers` is "host:port,host:port/chroot"; the port may be left out, IPv6 goes in brackets.
+--- `servers` is "host:port,host:port/chroot", or a list of such; the port may be left out, IPv6
+--- goes in brackets.
 --- Without it: what the runner was given with `-s`, else `ZKLUA_SERVER`, else 127.0.0.1:2181.
---- The chroot need not exist; recipes make it.
+--- The chroot need not exist: recipes and `c:ensure("/")` make it, other writes get NONODE.
 ---
 --- The message of a TIMEOUT names what stood in the way: a host that does not resolve, a port
 --- where nobody listens, a peer that does not speak ZooKeeper. Cancelled, it leaves nothing.
 --- Codes: TIMEOUT CANCELLED AUTHFAILED SESSIONEXPIRED (of `session`).
----@param servers string|nil
+---@param servers string|string[]|nil
 ---@param options zklua.ConnectOptions|nil
 ---@return zklua.Client|nil client
 ---@return string|nil message
@@ -165,7 +171,8 @@ function zk.spawn(fn, ...) end
 local Task = {}
 
 --- Waits for the task to end and returns what its function returned. If it raised, `wait` raises
---- the same error. A task that was cancelled and returned is no different from any other.
+--- the same error; but a cancelled task that ended by `assert(call())` has ended as it was asked
+--- to: `nil, message, "CANCELLED"`. An error in a task that nobody waits for goes to `on_error`.
 --- Codes: TIMEOUT (the task goes on) CANCELLED (the waiting task was).
 ---@param timeout number|nil  seconds; nil waits for ever
 ---@return any ...
@@ -181,7 +188,7 @@ function Task:done() end
 
 --- Runs `fn(g)` and returns its results when it and every task of `g:spawn` have ended. The first
 --- error of any of them cancels the others and is raised here when all have ended. Cancelling
---- the task that is in `zk.group` cancels all.
+--- the task that is in `zk.group` cancels all, and it returns `nil, message, "CANCELLED"`.
 ---@param fn fun(g: zklua.Group): ...
 ---@return any ...
 function zk.group(fn) end
@@ -234,16 +241,39 @@ function zk.event() end
 ---@class zklua.Event
 local Event = {}
 
---- Wakes the waiting task; if none waits, the next `wait` returns at once.
+--- Wakes the task that has waited longest; if none waits, the next `wait` returns at once (one
+--- of them, however often it was set). May be called anywhere, also in a callback.
 function Event:set() end
 
---- Waits until set and takes the mark off. One task at a time.
+--- Waits until set, and takes the mark off.
 --- Codes: CANCELLED TIMEOUT (of a `zk.timeout` around it).
 ---@param timeout number|nil  seconds; nil waits for ever
 ---@return boolean|nil set  false: not within `timeout`
 ---@return string|nil message
 ---@return zklua.Code|nil code
 function Event:wait(timeout) end
+
+--- The same with a point in time on the clock of `zk.now()`.
+---@param deadline number|nil
+---@return boolean|nil set
+---@return string|nil message
+---@return zklua.Code|nil code
+function Event:wait_until(deadline) end
+
+--- Something that happens once and stays: all who wait are woken, and later ones do not wait.
+---@class zklua.Flag
+---@field reason string|nil  why it is set
+local Flag = {}
+
+---@return boolean
+function Flag:is_set() end
+
+--- Waits until set. Codes: CANCELLED TIMEOUT (of a `zk.timeout` around it).
+---@param timeout number|nil  seconds; nil waits for ever
+---@return boolean|nil set  false: not within `timeout`
+---@return string|nil message
+---@return zklua.Code|nil code
+function Flag:wait(timeout) end
 
 ---@class zklua.RunOptions
 ---@field stdin string|nil  given to the child and then closed; default: nothing
@@ -286,12 +316,31 @@ function zk.format_zxid(zxid) end
 ---@field scheme string  "world" "auth" "digest" "ip" "x509" "sasl"
 ---@field id string
 
----@alias zklua.AclArgument "open"|"creator"|"read"|zklua.AclEntry[]
+---@alias zklua.AclArgument "open"|"creator"|"read"|zklua.AclEntry|zklua.AclEntry[]
 
 --- Access control lists. Wherever one is asked for, a name ("open": everyone everything;
 --- "creator": whoever is logged in here; "read": everyone may read) does as well as a list.
 ---@class zklua.acl
+---@field open zklua.AclEntry[]
+---@field creator zklua.AclEntry[]
+---@field read zklua.AclEntry[]
 zk.acl = {}
+
+--- An entry for everyone.
+---@param perms string|integer|nil  default "rwcda"
+---@return zklua.AclEntry
+function zk.acl.world(perms) end
+
+--- An entry for whoever this session is logged in as.
+---@param perms string|integer|nil  default "rwcda"
+---@return zklua.AclEntry
+function zk.acl.auth(perms) end
+
+--- An entry for an address or a network: "10.0.0.0/8".
+---@param address string
+---@param perms string|integer|nil  default "rwcda"
+---@return zklua.AclEntry
+function zk.acl.ip(address, perms) end
 
 --- An entry for a user of scheme digest, from the password in clear.
 ---@param user string
@@ -304,7 +353,7 @@ function zk.acl.digest(user, password, perms) end
 ---@class zklua.path
 zk.path = {}
 
---- Puts pieces together with one slash between them: `join("/a", "b/c")` is "/a/b/c".
+--- Puts pieces together with one slash between them: `join("/a", "b", "/c")` is "/a/b/c".
 ---@param ... string
 ---@return string
 function zk.path.join(...) end
@@ -319,6 +368,23 @@ function zk.path.parent(path) end
 ---@return string
 function zk.path.name(path) end
 
+--- The components as a list.
+---@param path string
+---@return string[]
+function zk.path.split(path) end
+
+--- "lock-", 7 of "lock-0000000007", as `sequential` makes names; nil where there is no number.
+---@param name string
+---@return string|nil prefix
+---@return number|nil sequence
+function zk.path.split_sequence(name) end
+
+--- Why this is no well-formed path, as part of a sentence; nil when it is one.
+---@param path string
+---@param sequential boolean|nil  the last component is one that the server completes
+---@return string|nil
+function zk.path.problem(path, sequential) end
+
 -- Client ---------------------------------------------------------------------------------------
 
 --- A session and its operations. Every call that asks the server takes `timeout` and can fail
@@ -329,6 +395,7 @@ local Client = {}
 
 ---@class zklua.CallOptions
 ---@field timeout number|nil  seconds for the whole call; default: the client's
+---@field deadline number|nil  instead of `timeout`: a point in time on the clock of `zk.now()`
 ---@field fail_fast boolean|nil  NOTCONNECTED instead of waiting for a connection
 
 --- As ZooKeeper keeps it. Ids and owners are text, all else are numbers.
@@ -364,8 +431,8 @@ local Client = {}
 ---@field acl zklua.AclArgument|nil  default: the client's
 ---@field parents boolean|nil  makes missing parents, as plain nodes; default false
 
---- Creates a node. With `sequential` the path returned is the one to use from then on; a path
---- that ends in "/" gives a name of digits alone.
+--- Creates a node; `data` may be left out before options. With `sequential` the path returned is
+--- the one to use from then on; a path that ends in "/" gives a name of digits alone.
 ---
 --- Connection loss: may have been created. With a plain path `c:exists` tells (and
 --- `stat.ephemeral_owner` whose it is); with `sequential` the name is unknown, which is what
@@ -396,7 +463,7 @@ function Client:get(path, options) end
 
 ---@class zklua.SetOptions: zklua.CallOptions
 ---@field version number|nil  only if the data has this version
----@field create boolean|nil  an absent node is created, its parents too
+---@field create boolean|nil  an absent node is created, its parents too (not one transaction)
 
 --- Writes a node's data.
 --- Codes: NONODE BADVERSION NOAUTH QUOTAEXCEEDED.
@@ -458,8 +525,10 @@ function Client:update(path, fn, options) end
 
 ---@class zklua.EnsureOptions: zklua.CallOptions
 ---@field acl zklua.AclArgument|nil
+---@field container boolean|nil  as containers, where the server has them
 
---- Makes the node and its parents where they are missing; their data stays "". Safe to repeat.
+--- Makes the node and its parents where they are missing, those of the chroot too; their data
+--- is "". Safe to repeat.
 --- Codes: NOAUTH NOCHILDRENFOREPHEMERALS.
 ---@param path string
 ---@param options zklua.EnsureOptions|nil
@@ -639,10 +708,26 @@ function Client:on(event, fn) end
 ---@return zklua.Client
 function Client:at(path) end
 
+--- The view of everything within the chroot.
+---@return zklua.Client
+function Client:root() end
+
+--- The path within the chroot of a path of this view.
+---@param path string
+---@return string
+function Client:resolve(path) end
+
+--- Takes a one-shot watch (`watch =`) off again; true if it was still there.
+---@param path string
+---@param kind "data"|"exist"|"child"|nil  nil: whichever it is
+---@param watch zklua.OneShot  the object that was given
+---@return boolean
+function Client:unwatch(path, kind, watch) end
+
 --- Ends the session: what was asked before is still answered, then the ephemerals of the session
 --- go, at once and for everybody. When the server cannot be reached in time the session ends by
 --- expiry instead. Closing twice is no mistake.
----@param timeout number|nil  seconds
+---@param timeout number|nil  seconds; default: the call's, at most 5
 ---@return true
 function Client:close(timeout) end
 
@@ -800,7 +885,7 @@ function Cache:close() end
 ---@field token number  grows from holder to holder
 ---@field token_text string  the same as text, "0x..."
 ---@field doubt boolean  true while disconnected: may still be ours
----@field lost zklua.Event  set once, for good: expired, past the local deadline, or our node gone
+---@field lost zklua.Flag  set for good: expired, past the local deadline, or our node gone
 local Held = {}
 
 --- Whether it is surely still ours by our own clock, connected or not: until the send time of the
@@ -858,6 +943,7 @@ function Held:release() end
 ---@class zklua.LockOptions
 ---@field id string|nil  shown to others as the holder; default: the client's
 ---@field dialect "curator"|"kazoo"|"apache"|nil  whose node names; default "curator"
+---@field sees string[]|nil  other dialects whose contenders count as well
 ---@field reentrant boolean|nil  a task that holds it may take it again; default false: that raises
 
 --- A lock, held by at most one at a time in order of arrival. Missing parents are made.
@@ -877,6 +963,8 @@ local Lock = {}
 
 ---@class zklua.WaitOptions
 ---@field wait number|nil  seconds to wait for our turn; nil waits for ever
+---@field timeout number|nil  the same
+---@field deadline number|nil  the same as a point in time on the clock of `zk.now()`
 
 --- Waits for the lock, runs `fn(held)`, releases. `true` and the results of `fn` when the lock was
 --- ours to the end of it. An error in `fn` is raised again after the release. When the session
@@ -909,12 +997,14 @@ function Lock:try() end
 ---@field id string  as it calls itself
 ---@field path string  its node
 ---@field since number  when it came, milliseconds since 1970 by the server's clock
+---@field token number  what it holds, or would hold, as `held.token`
 
 --- Who holds the lock and who waits, in order.
+---@param options zklua.WaitOptions|nil
 ---@return zklua.Contender[]|nil contenders
 ---@return string|nil message
 ---@return zklua.Code|nil code
-function Lock:contenders() end
+function Lock:contenders(options) end
 
 --- Asks the holder to give it up. Later version.
 ---@return true|nil
@@ -942,6 +1032,7 @@ function Client:multilock(locks) end
 -- Election -------------------------------------------------------------------------------------
 
 ---@class zklua.ElectionOptions
+---@field dialect "curator"|"kazoo"|"apache"|nil  as for a lock; default "curator"
 ---@field id string|nil  default: the client's
 ---@field data string|nil  shown to others instead of `id`
 ---@field mode "dynamic"|"static"|nil  dynamic: in order of arrival; static: whoever comes first to
@@ -973,25 +1064,48 @@ function Election:campaign(fn) end
 function Election:latch(options) end
 
 --- Who leads now, as far as the server at hand knows; false when nobody does.
+---@param options zklua.WaitOptions|nil
 ---@return zklua.Contender|false|nil leader
 ---@return string|nil message
 ---@return zklua.Code|nil code
-function Election:leader() end
+function Election:leader(options) end
 
 --- A stream of leaders, the present one first: `for leader in assert(e:changes()) do`. An item is
 --- a contender, or false while there is none.
----@return zklua.Stream|nil
----@return string|nil message
----@return zklua.Code|nil code
+--- What comes and goes between two readings is not seen; the last one always is.
+---@return zklua.Changes
 function Election:changes() end
 
---- All candidates; in dynamic mode the leader is first and the others follow in order.
+--- A stream of values, each different from the one before; for a generic for.
+---@class zklua.Changes
+local Changes = {}
+
+--- The next value. Codes: TIMEOUT CANCELLED CLOSED.
+---@param timeout number|nil  seconds; nil waits for ever
+---@return any value
+---@return string|nil message
+---@return zklua.Code|nil code
+function Changes:next(timeout) end
+
+--- Calls `fn(value)` for each until it returns something other than nil or raises, closes, and
+--- returns what `fn` returned.
+---@param fn fun(value: any): any
+---@return any
+function Changes:each(fn) end
+
+--- Ends the stream. Closing twice is no mistake.
+function Changes:close() end
+
+--- All candidates in order, the leader first. In static mode nobody stands in line: the leader,
+--- or none.
+---@param options zklua.WaitOptions|nil
 ---@return zklua.Contender[]|nil candidates
 ---@return string|nil message
 ---@return zklua.Code|nil code
-function Election:candidates() end
+function Election:candidates(options) end
 
---- Steps down, or stops standing. `fn` of a campaign is told as by a loss.
+--- Steps down and stops standing, wherever this object does: the waits of a campaign's function
+--- end with CANCELLED, and it steps down when the function has returned.
 ---@return true|nil
 ---@return string|nil message
 ---@return zklua.Code|nil code
@@ -1137,7 +1251,7 @@ function Client:gate(path) end
 --- Codes: NODEEXISTS (somebody else has that name), and a call's.
 ---@param path string
 ---@param data string
----@param options zklua.CallOptions|nil
+---@param options zklua.WaitOptions|nil  of the first time
 ---@return zklua.Member|nil member
 ---@return string|nil message
 ---@return zklua.Code|nil code
