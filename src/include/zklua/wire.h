@@ -224,7 +224,8 @@ enum { ZKL_WATCH_LIST_COUNT = 5 }; /* data, exist, child, persistent, recursive 
  * ping, whoAmI, closeSession  none */
 struct zkl_request {
     int32_t op;
-    struct zkl_slice chroot; /* written in front of `path`; never set by reading */
+    struct zkl_slice chroot; /* written in front of `path`, where "/" is the chroot itself (a
+                                sequential "/" its child); never set by reading */
     struct zkl_slice path;
     struct zkl_slice data;
     struct zkl_vector acl;
@@ -344,12 +345,13 @@ void zkl_frame_end(struct zkl_writer *writer, size_t start);
 const char *zkl_path_check(struct zkl_slice path, bool sequential);
 
 /* Splits "lock-0000000007" into prefix size and number. The suffix is ten digits or,
- * past 2147483647, '-' and ten digits. false: no sequence number at the end. */
+ * past 2147483647, '-' and ten digits; a '-' that could belong to the prefix does, unless
+ * the prefix has one already. false: no sequence number at the end. */
 bool zkl_split_sequence(struct zkl_slice name, size_t *prefix_size, int64_t *sequence);
 
 /* The text forms of numbers, without a terminator; they return the length. */
 #define ZKL_HEX_SIZE_MAX 18
 size_t zkl_format_hex(char buffer[ZKL_HEX_SIZE_MAX], uint64_t value); /* "0x1f", as Apache's tools print */
-bool zkl_parse_hex(struct zkl_slice text, uint64_t *value);
+bool zkl_parse_hex(struct zkl_slice text, uint64_t *value); /* "0x" is optional */
 
 #endif
