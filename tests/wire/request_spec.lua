@@ -211,3 +211,41 @@ describe("a chroot", function()
     assert.equal("/app/", read.operations[2].path)
   end)
 end)
+
+describe("writing what no client sends", function()
+  --- Runs `code` in a process of its own, for it does not survive.
+  local function run(code)
+    local name = os.tmpname()
+    local file = assert(io.open(name, "w"))
+    file:write("package.cpath = ", ("%q"):format(package.cpath), "\n",
+      "local wire = require('zklua_testing').wire\n", code, "\nprint('survived')\n")
+    file:close()
+    local pipe = io.popen((jit and "luajit " or "lua5.4 ") .. name .. " 2>&1")
+    local output = pipe:read("*a")
+    pipe:close()
+    os.remove(name)
+    return output
+  end
+
+  for _, case in ipairs({
+    { "an unknown operation", "wire.encode({ { 'request', { op = 99 } } })",
+      "an operation that clients send" },
+    { "a result of an unknown operation", "wire.encode({ { 'result', { op = 99 } } })",
+      "an operation that servers answer" },
+    { "a multi of an exists",
+      "wire.encode({ { 'request', { op = 14, operations = { { op = 3, path = '/a' } } } } })",
+      "is_operation" },
+    { "a multi's result of a sync",
+      "wire.encode({ { 'result', { op = 14, items = { { op = 9 } } } } })", "is_result" },
+  }) do
+    it("is asserted: " .. case[1], function()
+      local output = run(case[2])
+      assert.truthy(output:find("assertion failed: .*" .. case[3]), output)
+      assert.is_nil(output:find("survived", 1, true))
+    end)
+  end
+
+  it("is nothing else that ends the process", function()
+    assert.equal("survived\n", run("wire.encode({ { 'request', { op = 11 } } })"))
+  end)
+end)
