@@ -43,6 +43,7 @@ local function run(name, total, tasks, measure)
         assert(call(index))
       end
     end
+    return true
   end
   for i = 1, tasks do
     running[i] = zk.spawn(work)
