@@ -1,0 +1,225 @@
+--- What zk.connect gives: the operations over a session, views of it, and its end. The methods
+--- themselves live in nodes.lua, trees.lua and the files of what they make.
+local acls = require "zklua.acl"
+local connection = require "zklua.connection"
+local core = require "zklua.core"
+local finalizer = require "zklua.finalizer"
+local nodes = require "zklua.nodes"
+local options_of = require "zklua.options"
+local paths = require "zklua.path"
+local sessions = require "zklua.session"
+local transactions = require "zklua.transaction"
+local trees = require "zklua.trees"
+
+local Client = {}
+Client.__index = Client
+Client._class = Client
+
+nodes.attach(Client)
+trees.attach(Client)
+
+local SESSION_TIMEOUT_DEFAULT = 30
+local SERVERS_DEFAULT = "127.0.0.1:2181"
+
+local CONNECT = {
+  servers = "any", session_timeout = "number", timeout = "number", readonly = "boolean",
+  auth = "table", acl = "any", tls = "any", on_expire = "string", on_error = "function",
+  log = "function", id = "string", session = "table", fail_fast = "boolean",
+}
+
+--- Recipes are methods too; each file is loaded when it is first asked for.
+local RECIPES = {
+  "lock", "rwlock", "semaphore", "multilock", "election", "queue", "barrier", "gate", "counter",
+  "member", "group", "discovery", "tasks", "once", "journal", "partition", "ids",
+}
+
+-- Making ---------------------------------------------------------------------
+
+--- A client, or a view with paths below `prefix`, of a session.
+function Client.new(session, prefix, id, guard)
+  return setmetatable({
+    _session = session,
+    runtime = session.runtime,
+    prefix = prefix,
+    id = id or core.hostname() .. "/" .. core.pid(),
+    _guard = guard,
+  }, Client)
+end
+
+local function check_auth(auth, level)
+  for i, credential in ipairs(auth or {}) do
+    if type(credential) ~= "table" or type(credential[1]) ~= "string"
+      or type(credential[2]) ~= "string" then
+      error(("auth[%d] must be { scheme, id }"):format(i), level + 1)
+    end
+  end
+end
+
+-- The options as session.new takes them; raises at `level` of the caller.
+local function read_options(servers, options, level)
+  options_of.check(options, CONNECT, level + 1)
+  if options.tls ~= nil then
+    error("tls is not in this version", level + 1)
+  elseif options.on_expire and options.on_expire ~= "renew" and options.on_expire ~= "stop" then
+    error('on_expire must be "renew" or "stop"', level + 1)
+  end
+  check_auth(options.auth, level + 1)
+  local place, problem = connection.parse(servers)
+  if not place then
+    error("servers: " .. problem, level + 1)
+  end
+  local session_timeout = options.session_timeout or SESSION_TIMEOUT_DEFAULT
+  if not (session_timeout >= 0.001 and session_timeout < 2 ^ 31 / 1000) then
+    error("session_timeout is out of range", level + 1)
+  end
+  return {
+    endpoints = place.endpoints,
+    chroot = place.chroot,
+    session_timeout = session_timeout,
+    timeout = options.timeout,
+    readonly = options.readonly,
+    auth = options.auth,
+    acl = options.acl ~= nil and acls.encode(options.acl, level + 1) or nil,
+    on_expire = options.on_expire,
+    on_error = options.on_error,
+    log = options.log,
+    session = options.session,
+    fail_fast = options.fail_fast,
+  }
+end
+
+local function merged(defaults, options)
+  local all = {}
+  for _, source in ipairs({ defaults, options }) do
+    for key, value in pairs(source) do
+      all[key] = value
+    end
+  end
+  return all
+end
+
+--- zk.connect([servers,] [options]) of a runtime.
+function Client.connect(runtime, servers, options)
+  if type(servers) == "table" and options == nil and not servers[1] then
+    servers, options = servers.servers, servers
+  end
+  if options ~= nil and type(options) ~= "table" then
+    error("options must be a table, not a " .. type(options), 3)
+  end
+  options = merged(runtime.connect_defaults, options or {})
+  servers = servers or options.servers or runtime.servers or os.getenv("ZKLUA_SERVER")
+    or SERVERS_DEFAULT
+  local settings = read_options(servers, options, 3)
+  runtime:waiter("connect", 3)
+  local session = sessions.new(runtime, settings)
+  local connected, message, code = session:wait_connected(
+    options.timeout or settings.session_timeout, 3)
+  if not connected then
+    return nil, message, code
+  end
+  -- A client that nobody can reach any more closes its session. The driver holds the session, so
+  -- the guard hangs on what the user holds.
+  local guard = finalizer(function()
+    if not session.closed and not core.forked() then
+      session:close_soon(session.timeout)
+    end
+  end)
+  return Client.new(session, nil, options.id, guard)
+end
+
+-- Views ----------------------------------------------------------------------
+
+--- A view of the same session whose paths are relative to `path`.
+function Client:at(path)
+  paths.check(path, "path", 2)
+  local prefix = nodes.full_path(self, path, 2)
+  if prefix == "/" then
+    prefix = nil
+  end
+  return Client.new(self._session, prefix, self.id, self._guard)
+end
+
+--- The view of everything within the chroot.
+function Client:root()
+  return Client.new(self._session, nil, self.id, self._guard)
+end
+
+--- The path within the chroot of a path of this view.
+function Client:resolve(path)
+  paths.check(path, "path", 2)
+  return (nodes.full_path(self, path, 2))
+end
+
+-- The session ----------------------------------------------------------------
+
+--- The present session as an object: see lifetime.lua.
+function Client:lifetime()
+  return self._session.life
+end
+
+function Client:state()
+  return self._session.state
+end
+
+function Client:session()
+  local info = self._session.life.core:info()
+  return { id = info.session, password = info.password, timeout = info.timeout }
+end
+
+function Client:metrics()
+  return self._session:metrics()
+end
+
+function Client:on(event, fn)
+  local off = self._session:on(event, fn, 2)
+  return off
+end
+
+--- Ends the session, for all views; true.
+function Client:close(timeout)
+  if timeout ~= nil and type(timeout) ~= "number" then
+    error("timeout must be a number of seconds, not " .. type(timeout), 2)
+  end
+  local done = self._session:close(timeout)
+  return done
+end
+
+-- What others make -----------------------------------------------------------
+
+--- Takes a one-shot watcher off again; true if it was there. `kind`: "data", "exist", "child" or
+--- nil for whichever it is.
+function Client:unwatch(path, kind, watcher)
+  return self._session.watches:remove(nodes.full_path(self, path, 2), kind, watcher)
+end
+
+function Client:transaction()
+  if self._session.closed then
+    error("transaction: the client is closed", 2)
+  end
+  return transactions.new(self)
+end
+
+for _, name in ipairs({ "watch", "live", "cache" }) do
+  Client[name] = function(self, path, options)
+    paths.check(path, "path", 2)
+    -- Not a tail call: errors count levels.
+    local a, b, c, d = require("zklua." .. name).open(self, path, options, 3)
+    return a, b, c, d
+  end
+end
+
+for _, name in ipairs(RECIPES) do
+  Client[name] = function(self, path, ...)
+    local module = "zklua.recipes." .. name
+    local found, recipe = pcall(require, module)
+    if not found then
+      if tostring(recipe):find("module '" .. module .. "' not found", 1, true) then
+        error(name .. " is not in this version", 2)
+      end
+      error(recipe, 0)
+    end
+    return recipe.new(self, path, ...)
+  end
+end
+
+return Client

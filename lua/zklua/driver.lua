@@ -1,0 +1,281 @@
+--- Moves bytes and time between one core client and a scheduler's streams.
+---
+--- Its coroutines are daemons: a *pump* that keeps the time, and for each link a reader and a
+--- writer. Whoever submits a request calls `poke`; the writer becomes ready behind the tasks
+--- that are ready already, so everything they submit in this turn leaves in one write.
+---
+--- Feed before tick: a deadline that has come lets the loop poll once more, so that an answer
+--- which waits in the socket counts before the core judges the silence.
+local connection = require "zklua.connection"
+local finalizer = require "zklua.finalizer"
+
+local Driver = {}
+Driver.__index = Driver
+
+local M = {}
+
+--- What people read about links that the core gave up.
+local REASONS = {
+  timeout = "no answer",
+  refused = "closed the connection before it granted a session",
+  nomem = "out of memory",
+  expired = "does not know the session any more",
+  auth = "refused a credential",
+}
+
+--- `handler` has the methods reply(xid, code, a, b), state(name, reason, detail),
+--- watch(type, path, kinds, zxid) and ended(); they must not wait.
+function M.new(runtime, core, endpoints, timeout, handler)
+  return setmetatable({
+    runtime = runtime,
+    scheduler = runtime.scheduler,
+    core = core,
+    endpoints = endpoints,
+    timeout = timeout, -- of one attempt
+    handler = handler,
+    links = {}, -- number -> { endpoint, stream, output }
+    attempts = {}, -- endpoint -> how often it was tried
+    failures = {}, -- endpoint -> why it did not answer last time
+    event = runtime.scheduler.event(),
+    output = nil, -- the writer's event while there is a link
+    poked = false,
+    ended = false,
+  }, Driver)
+end
+
+function Driver:start()
+  self.scheduler.daemon(self.pump, self)
+end
+
+--- There may be something to write, or an earlier deadline. Cheap, and never runs anything.
+function Driver:poke()
+  if not self.poked then
+    self.poked = true
+    local event = self.output or self.event
+    event:set()
+  end
+end
+
+-- Events ---------------------------------------------------------------------
+
+local function take_events(self)
+  local core, handler = self.core, self.handler
+  while true do
+    local kind, a, b, c, d = core:event()
+    if kind == nil then
+      return
+    elseif kind == "reply" then
+      handler:reply(a, b, c, d)
+    elseif kind == "watch" then
+      handler:watch(a, b, c, d)
+    elseif kind == "connect" then
+      self.links[a] = { number = a, endpoint = self.endpoints[b] }
+      self.scheduler.daemon(self.open, self, self.links[a], c)
+    elseif kind == "disconnect" then
+      self:drop(a, b, c)
+    elseif kind == "state" then
+      if a == "connected" or a == "readonly" then
+        self.failures = {}
+      end
+      handler:state(a, b, c)
+    elseif kind == "end" then
+      self.ended = true
+      for number in pairs(self.links) do
+        self:drop(number)
+      end
+      handler:ended()
+    end
+  end
+end
+
+--- Hands on all events there are. Out of memory takes nothing off: collect, and try once more
+--- before the next turn.
+function Driver:drain()
+  local ok, message = pcall(take_events, self)
+  if not ok then
+    collectgarbage()
+    self.runtime:log("error", "events wait: " .. tostring(message))
+    self.event:set()
+  end
+end
+
+function Driver:drop(number, reason, detail)
+  local link = self.links[number]
+  if not link then
+    return
+  end
+  self.links[number] = nil
+  if self.output == link.output then
+    self.output = nil
+  end
+  if link.stream then
+    link.stream:close()
+    link.output:set()
+    link.guard = nil
+  end
+  if reason == "protocol" then
+    self.failures[link.endpoint] = "answered with something that is not ZooKeeper"
+      .. (detail and " (" .. detail .. ")" or "")
+  elseif REASONS[reason] then
+    self.failures[link.endpoint] = link.failure or REASONS[reason]
+  end
+end
+
+--- One sentence part per endpoint that was tried and failed.
+function Driver:explain()
+  local parts = {}
+  for _, endpoint in ipairs(self.endpoints) do
+    local why = self.failures[endpoint]
+    parts[#parts + 1] = endpoint .. " " .. (why or "no answer")
+  end
+  return table.concat(parts, "; ")
+end
+
+-- Time -----------------------------------------------------------------------
+
+function Driver:pump()
+  local core, scheduler = self.core, self.scheduler
+  while true do
+    self:drain()
+    if self.ended then
+      return
+    end
+    if self.output then
+      self.output:set()
+    end
+    if not self.output then
+      self.poked = false
+    end
+    local deadline = core:deadline()
+    self.armed_for = deadline
+    if not self.event:wait(deadline) then
+      scheduler.sleep(0)
+      core:tick()
+    end
+  end
+end
+
+-- After a write: requests may have brought a deadline earlier than the pump waits for.
+local function check_deadline(self)
+  local deadline = self.core:deadline()
+  if deadline and (not self.armed_for or deadline < self.armed_for) then
+    self.event:set()
+  end
+end
+
+-- Links ----------------------------------------------------------------------
+
+-- Addresses are asked for anew at every attempt; each attempt begins with the next of them.
+local function connect(self, link, deadline)
+  local host, port = connection.split(link.endpoint)
+  local addresses, message = self.scheduler.resolve(host, deadline)
+  if not addresses then
+    return nil, message
+  end
+  local attempt = self.attempts[link.endpoint] or 0
+  self.attempts[link.endpoint] = attempt + 1
+  for i = 0, #addresses - 1 do
+    local address = addresses[(attempt + i) % #addresses + 1]
+    local stream
+    stream, message = self.scheduler.connect({ host = address, port = port }, deadline)
+    if stream or self.links[link.number] ~= link then
+      return stream, message
+    end
+  end
+  return nil, message
+end
+
+-- A process that ends without closing its clients tells the server so, if the socket takes it.
+-- The guard is made after the socket: finalizers run in reverse order, so the socket still lives.
+local function new_guard(self, link)
+  local guard
+  guard = finalizer(function()
+    if self.links[link.number] == link and not self.ended and not self.handler:forked() then
+      self.core:close(0.1)
+      local bytes = self.core:output(link.number)
+      if bytes then
+        link.stream:write_last(bytes)
+      end
+    end
+  end)
+  return guard
+end
+
+function Driver:open(link, not_before)
+  local scheduler, core, number = self.scheduler, self.core, link.number
+  local pause = not_before - scheduler.now()
+  if pause > 0 then
+    scheduler.sleep(pause)
+  end
+  if self.links[number] ~= link then
+    return
+  end
+  local stream, message = connect(self, link, scheduler.now() + self.timeout)
+  if self.links[number] ~= link then
+    if stream then
+      stream:close()
+    end
+    return
+  end
+  if not stream then
+    self.failures[link.endpoint] = message
+    link.failure = message
+    core:disconnected(number)
+    self.event:set()
+    return
+  end
+  link.stream = stream
+  link.output = scheduler.event()
+  link.guard = new_guard(self, link)
+  core:connected(number)
+  self.output = link.output
+  scheduler.daemon(self.write, self, link)
+  self.event:set()
+  self:read(link)
+end
+
+local function lost(self, link, message)
+  if self.links[link.number] == link then
+    link.failure = message
+    self.failures[link.endpoint] = message
+    self.core:disconnected(link.number)
+    self.event:set()
+  end
+end
+
+function Driver:read(link)
+  local core, number, stream = self.core, link.number, link.stream
+  while self.links[number] == link do
+    local bytes, message = stream:read()
+    if not bytes then
+      return lost(self, link, message)
+    end
+    if self.handler:forked() then
+      return -- the socket is the parent's
+    end
+    if not core:feed(number, bytes) then
+      return lost(self, link, "out of memory")
+    end
+    self:drain()
+    self:poke()
+  end
+end
+
+function Driver:write(link)
+  local core, number, stream = self.core, link.number, link.stream
+  while self.links[number] == link do
+    self.poked = false
+    local bytes = not self.handler:forked() and core:output(number)
+    if bytes then
+      local ok, message = stream:write(bytes)
+      if not ok then
+        return lost(self, link, message)
+      end
+    else
+      check_deadline(self)
+      link.output:wait()
+    end
+  end
+end
+
+return M

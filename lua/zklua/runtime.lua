@@ -1,0 +1,248 @@
+--- A runtime: one scheduler, its tasks, its clients. `zk.*` is a facade of one, and nothing in
+--- the library is kept anywhere else, so that isolated programs can live in one Lua state.
+local deadlines = require "zklua.deadline"
+local events = require "zklua.event"
+local tasks = require "zklua.task"
+
+local running = coroutine.running
+
+local Runtime = {}
+Runtime.__index = Runtime
+
+local M = {}
+
+---@class zklua.runtime.Options
+---@field scheduler table|nil  default: the one over libuv
+---@field on_error fun(message: any, traceback: string, task: table|nil)|nil
+---@field log fun(level: string, message: string)|nil  "info", "warning", "error"
+---@field servers string|nil  where zk.connect() goes when it names no server
+---@field connect table|nil  defaults for the options of zk.connect
+
+---@param options zklua.runtime.Options|nil
+function M.new(options)
+  options = options or {}
+  local self = setmetatable({
+    on_error = options.on_error,
+    log_hook = options.log,
+    servers = options.servers,
+    connect_defaults = options.connect or {},
+    tasks = setmetatable({}, { __mode = "k" }), -- coroutine -> task
+    sessions = {}, -- those that are open
+  }, Runtime)
+  self.scheduler = options.scheduler
+    or require("zklua.scheduler.uv").new({
+      on_error = function(message, trace)
+        self:report(message, trace)
+      end,
+      on_stall = function(seconds, co)
+        self:report_stall(seconds, co)
+      end,
+    })
+  self.main = tasks.new(self, "main")
+  return self
+end
+
+-- Time -----------------------------------------------------------------------
+
+--- Seconds, monotonic, counting suspend.
+function Runtime:now()
+  return self.scheduler.now()
+end
+
+--- `timeout` seconds from now; nil is never.
+function Runtime:deadline(timeout)
+  return timeout and deadlines.after(self.scheduler.now(), timeout, 3) or nil
+end
+
+--- Parks the caller: true, or nil, message, CODE when it was cancelled.
+function Runtime:sleep(seconds)
+  if type(seconds) ~= "number" then
+    error("seconds must be a number, not " .. type(seconds), 2)
+  end
+  local task = self:waiter("sleep", 2)
+  if seconds <= 0 then
+    return self:pause()
+  end
+  return task:sleep_until(self.scheduler.now() + seconds)
+end
+
+--- Lets everything else that is ready run, sockets first. For long computations.
+function Runtime:pause()
+  local task = self:waiter("pause", 2)
+  local message, code = task:interrupted()
+  if code then
+    return nil, message, code
+  end
+  self.scheduler.sleep(0)
+  return true
+end
+
+-- Tasks ----------------------------------------------------------------------
+
+--- The running task; the main thread is one. Nil inside other coroutines.
+function Runtime:current()
+  local co, main = running()
+  if co and not main then
+    return self.tasks[co]
+  end
+  return self.main
+end
+
+--- The running task, which is about to wait. Raises at `level` where nothing can wait.
+function Runtime:waiter(what, level)
+  local co, main = running()
+  if co and not main then
+    local task = self.tasks[co]
+    if task then
+      return task
+    end
+  elseif self.scheduler.waiting() then
+    return self.main
+  end
+  local _, reason = self.scheduler.waiting()
+  error(("%s cannot wait %s: start a task with zk.spawn"):format(
+    what, reason or "outside of a task"), level + 1)
+end
+
+local function body(self, task, fn, ...)
+  local co = running()
+  self.tasks[co] = task
+  tasks.run(task, fn, ...)
+  self.tasks[co] = nil
+end
+
+--- Starts a task: fn(...), at the next turn of the loop.
+function Runtime:spawn(fn, ...)
+  if type(fn) ~= "function" then
+    error("fn must be a function, not " .. type(fn), 2)
+  end
+  local task = tasks.new(self)
+  task.fn = fn
+  self.scheduler.spawn(body, self, task, fn, ...)
+  return task
+end
+
+--- As spawn, for the library's own work: it does not keep the program alive.
+function Runtime:daemon(fn, ...)
+  local task = tasks.new(self)
+  task.fn = fn
+  task.background = true
+  self.scheduler.daemon(body, self, task, fn, ...)
+  return task
+end
+
+--- An event a task can wait for.
+function Runtime:event()
+  return events.new(self)
+end
+
+--- fn(group): see task.lua.
+function Runtime:group(fn, ...)
+  return tasks.group(self:waiter("group", 2), fn, ...)
+end
+
+--- fn(scope, ...) in the current task; scope:cancel(message, CODE) ends its waits.
+function Runtime:scope(fn, ...)
+  local scope = tasks.scope(self:waiter("scope", 2))
+  return tasks.enter(scope, fn, scope, ...)
+end
+
+--- fn(...), whose waits end after `seconds` with TIMEOUT.
+function Runtime:timeout(seconds, fn, ...)
+  local task = self:waiter("timeout", 2)
+  local scope = tasks.scope(task, {
+    limit = deadlines.after(self.scheduler.now(), seconds, 2),
+    limit_message = ("TIMEOUT: not done within %g s (zk.timeout)"):format(seconds),
+  })
+  return tasks.enter(scope, fn, ...)
+end
+
+--- fn(...), which cancellation from outside does not reach.
+function Runtime:shield(fn, ...)
+  local co, main = running()
+  local task = co and not main and self.tasks[co] or self.main
+  return tasks.enter(tasks.scope(task, { barrier = true }), fn, ...)
+end
+
+-- News -----------------------------------------------------------------------
+
+--- An error nobody waits for.
+function Runtime:report(message, trace, task)
+  if self.on_error then
+    self.on_error(message, trace, task)
+  else
+    local name = task and ("task %s: "):format(task:label()) or ""
+    io.stderr:write("zklua: ", name, trace, "\n")
+  end
+end
+
+function Runtime:log(level, message)
+  if self.log_hook then
+    self.log_hook(level, message)
+  elseif level ~= "info" then
+    io.stderr:write("zklua: ", message, "\n")
+  end
+end
+
+-- Where a coroutine stands in code that is not the library's.
+local function place_of(co)
+  for level = 0, 50 do
+    local info
+    if co then
+      info = debug.getinfo(co, level, "Sl")
+    else
+      info = debug.getinfo(level + 2, "Sl")
+    end
+    if not info then
+      return nil
+    end
+    local ours = info.source:find("zklua/[%w_/]+%.lua$") and not info.source:find("_spec%.lua$")
+    if info.currentline > 0 and not ours then
+      return ("%s:%d"):format(info.short_src, info.currentline)
+    end
+  end
+end
+
+function Runtime:report_stall(seconds, co)
+  local task = co and self.tasks[co] or self.main
+  local who = "the program"
+  if co then
+    who = "task " .. (self.tasks[co] and task:label() or "?")
+  end
+  local place = place_of(co)
+  self:log("warning", ("%s ran for %.1f s without a wait%s; sessions starve (zk.run, zk.pause)")
+    :format(who, seconds, place and ", up to " .. place or ""))
+end
+
+--- Sessions want the loop to turn at least every third of their timeout.
+function Runtime:watch_stalls()
+  local limit
+  for session in pairs(self.sessions) do
+    limit = deadlines.earlier(limit, session.session_timeout / 3)
+  end
+  self.scheduler.stall_after = limit
+end
+
+--- Cancels every task that runs.
+function Runtime:cancel_tasks()
+  local current = self:current()
+  for _, task in pairs(self.tasks) do
+    if task ~= current and not task.background then
+      task:cancel()
+    end
+  end
+end
+
+--- Closes every client, each at most `timeout` seconds, all at once.
+function Runtime:close(timeout)
+  return self:shield(function()
+    return self:group(function(group)
+      for session in pairs(self.sessions) do
+        group:spawn(session.close, session, timeout)
+      end
+      return true
+    end)
+  end)
+end
+
+return M

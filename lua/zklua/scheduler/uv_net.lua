@@ -1,0 +1,203 @@
+--- Names and streams of the uv scheduler.
+local uv = require "luv"
+
+local M = {}
+
+--- Bytes read ahead of a reader; more stops reading until it has caught up.
+local READ_AHEAD_MAX = 4 * 1024 * 1024
+
+--- What people call the failures they meet; the others show libuv's name.
+local SENTENCES = {
+  ECONNREFUSED = "connection refused",
+  ECONNRESET = "connection reset by the peer",
+  EHOSTUNREACH = "no route to the host",
+  ENETUNREACH = "the network is unreachable",
+  ETIMEDOUT = "no answer",
+  EADDRNOTAVAIL = "address not available",
+  EACCES = "not permitted",
+  EPERM = "not permitted",
+  EMFILE = "too many open files",
+  ENFILE = "too many open files",
+  EPIPE = "closed by the peer",
+}
+
+local function sentence(err)
+  local name = tostring(err):match("^E[A-Z0-9_]+") or tostring(err)
+  return SENTENCES[name] or name
+end
+
+local function is_address(name)
+  return name:find(":", 1, true) or name:find("^%d+%.%d+%.%d+%.%d+$")
+end
+
+local Stream = {}
+Stream.__index = Stream
+
+--- Bytes; or nil, message, CODE. "EOF" is the peer's end, "CLOSED" ours.
+function Stream:read(deadline)
+  while not self.chunks[self.first] do
+    if self.closed then
+      return nil, "closed here", "CLOSED"
+    elseif self.ended then
+      return nil, self.ended, self.ended_code
+    elseif not self.readable:wait(deadline) then
+      return nil, "nothing to read in time", "TIMEOUT"
+    end
+  end
+  local chunk = self.chunks[self.first]
+  self.chunks[self.first] = nil
+  self.first = self.first + 1
+  self.ahead = self.ahead - #chunk
+  if self.stopped and self.ahead <= READ_AHEAD_MAX and not self.closed then
+    self.stopped = false
+    uv.read_start(self.handle, self.on_read)
+  end
+  return chunk
+end
+
+--- Parks until the system has taken all of `bytes`; one writer at a time.
+function Stream:write(bytes)
+  if self.closed then
+    return nil, "closed here", "CLOSED"
+  end
+  -- Nearly always the socket takes everything at once, which saves a request and a callback.
+  local count = uv.try_write(self.handle, bytes) or 0
+  if count == #bytes then
+    return true
+  end
+  local failure
+  local finished = false
+  local scheduler = self.scheduler
+  local request, err = uv.write(self.handle, bytes:sub(count + 1), function(write_err)
+    scheduler._enter()
+    failure, finished = write_err, true
+    self.writable:set()
+    scheduler._leave()
+  end)
+  if not request then
+    return nil, sentence(err), "IO"
+  end
+  while not finished do
+    self.writable:wait()
+  end
+  if self.closed then
+    return nil, "closed here", "CLOSED"
+  elseif failure then
+    return nil, sentence(failure), "IO"
+  end
+  return true
+end
+
+--- What the socket takes at once and without the loop; for a process that is about to end.
+function Stream:write_last(bytes)
+  if not self.closed then
+    pcall(uv.try_write, self.handle, bytes)
+  end
+end
+
+function Stream:close()
+  if not self.closed then
+    self.closed = true
+    if not uv.is_closing(self.handle) then
+      uv.close(self.handle)
+    end
+    self.readable:set()
+  end
+end
+
+local function new_stream(scheduler, handle)
+  local self = setmetatable({
+    scheduler = scheduler,
+    handle = handle,
+    chunks = {},
+    first = 1,
+    last = 0,
+    ahead = 0,
+    readable = scheduler.event(),
+    writable = scheduler.event(),
+  }, Stream)
+  local enter, leave = scheduler._enter, scheduler._leave
+  function self.on_read(err, chunk)
+    enter()
+    if chunk then
+      self.last = self.last + 1
+      self.chunks[self.last] = chunk
+      self.ahead = self.ahead + #chunk
+      if self.ahead > READ_AHEAD_MAX then
+        self.stopped = true
+        uv.read_stop(handle)
+      end
+    elseif err then
+      self.ended, self.ended_code = sentence(err), "IO"
+    else
+      self.ended, self.ended_code = "closed by the peer", "EOF"
+    end
+    self.readable:set()
+    leave()
+  end
+  uv.tcp_nodelay(handle, true)
+  uv.unref(handle)
+  uv.read_start(handle, self.on_read)
+  return self
+end
+
+--- Adds `resolve` and `connect` to a uv scheduler.
+function M.attach(scheduler)
+  function scheduler.resolve(name, deadline)
+    if is_address(name) then
+      return { name }
+    end
+    local done = scheduler.event()
+    local failure, found
+    local request, err = uv.getaddrinfo(name, nil, { socktype = "stream" }, function(why, list)
+      scheduler._enter()
+      failure, found = why, list
+      done:set()
+      scheduler._leave()
+    end)
+    if not request then
+      return nil, "does not resolve (" .. sentence(err) .. ")", "UNRESOLVED"
+    end
+    if not done:wait(deadline) then
+      return nil, "does not resolve in time", "TIMEOUT"
+    end
+    local addresses, seen = {}, {}
+    for _, entry in ipairs(found or {}) do
+      if not seen[entry.addr] then
+        seen[entry.addr] = true
+        addresses[#addresses + 1] = entry.addr
+      end
+    end
+    if failure or not addresses[1] then
+      return nil, "does not resolve", "UNRESOLVED"
+    end
+    return addresses
+  end
+
+  function scheduler.connect(endpoint, deadline, tls)
+    assert(not tls, "tls is not in this version")
+    local done = scheduler.event()
+    local handle = uv.new_tcp()
+    local failure
+    local ok, request, err = pcall(uv.tcp_connect, handle, endpoint.host, endpoint.port, function(e)
+      scheduler._enter()
+      failure = e
+      done:set()
+      scheduler._leave()
+    end)
+    if not ok or not request then
+      uv.close(handle)
+      return nil, sentence(not ok and request or err), "CONNECT"
+    end
+    if not done:wait(deadline) then
+      uv.close(handle)
+      return nil, "no answer", "TIMEOUT"
+    elseif failure then
+      uv.close(handle)
+      return nil, sentence(failure), "CONNECT"
+    end
+    return new_stream(scheduler, handle)
+  end
+end
+
+return M

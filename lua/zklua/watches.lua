@@ -1,0 +1,276 @@
+--- Who waits for which change: one-shot watchers by kind and path, and listeners of persistent
+--- watches. It survives the session; a new one arms the persistent watches again and tells the
+--- one-shot watchers that something may have changed.
+---
+--- Kinds are the core's: 1 data, 2 exist, 4 child, 8 persistent, 16 recursive.
+local Watches = {}
+Watches.__index = Watches
+
+local M = {}
+
+local DATA, EXIST, CHILD, PERSISTENT, RECURSIVE = 1, 2, 4, 8, 16
+local ONE_SHOT = { DATA, EXIST, CHILD }
+local NAMES = { data = DATA, exist = EXIST, child = CHILD }
+
+function M.new(session)
+  return setmetatable({
+    session = session,
+    runtime = session.runtime,
+    [DATA] = {}, -- path -> list of watchers
+    [EXIST] = {},
+    [CHILD] = {},
+    [PERSISTENT] = {}, -- path -> list of listeners
+    [RECURSIVE] = {},
+    rearming = {}, -- path -> whether a one-shot watch fired while its persistent one was out
+  }, Watches)
+end
+
+local function has(kinds, kind)
+  return kinds % (2 * kind) >= kind
+end
+
+local function relative(path, prefix)
+  if not prefix then
+    return path
+  end
+  return path == prefix and "/" or path:sub(#prefix + 1)
+end
+
+local function append(lists, path, item)
+  local list = lists[path]
+  if list then
+    list[#list + 1] = item
+  else
+    lists[path] = { item }
+  end
+end
+
+-- Takes off the first item that `matches`; true if there was one.
+local function take(lists, path, matches)
+  local list = lists[path]
+  for i, item in ipairs(list or {}) do
+    if matches(item) then
+      table.remove(list, i)
+      if #list == 0 then
+        lists[path] = nil
+      end
+      return true
+    end
+  end
+  return false
+end
+
+-- One-shot watchers ----------------------------------------------------------
+
+--- What a read hands over: told when its reply is there, since only that says which kind of
+--- watch the server keeps. `target` is an event or a function.
+function M.watcher(op, path, prefix, target)
+  return { op = op, path = path, prefix = prefix, target = target }
+end
+
+function Watches:armed(watcher, code)
+  local kind
+  if watcher.queue then
+    if not code then
+      watcher.queue.listening = true
+      self:listen(watcher.queue.path, watcher.queue.recursive, watcher.queue)
+    end
+    return
+  end
+  if watcher.op == "children" then
+    kind = not code and CHILD
+  elseif not code then
+    kind = DATA
+  elseif watcher.op == "exists" and code == "NONODE" then
+    kind = EXIST
+  end
+  if kind then
+    append(self[kind], watcher.path, watcher)
+    if self[PERSISTENT][watcher.path] or self[RECURSIVE][watcher.path] then
+      self:rearm(watcher.path)
+    end
+  end
+end
+
+-- A server before 3.9 keeps one watch per path: a one-shot watch takes the place of a persistent
+-- one, which therefore is set again behind it. The core counts it twice until it is answered.
+function Watches:rearm(path)
+  local life = self.session.life
+  for _, kind in ipairs({ PERSISTENT, RECURSIVE }) do
+    if self[kind][path] and self.rearming[path] == nil then
+      self.rearming[path] = false
+      local xid = life.core:add_watch(path, kind == RECURSIVE)
+      if not xid then
+        self.rearming[path] = nil
+        return
+      end
+      life:on_reply(xid, function(code)
+        local fired = self.rearming[path]
+        self.rearming[path] = nil
+        if not code then
+          life.core:unwatch(path, kind)
+        end
+        if fired or code then
+          self:tell(self[kind][path], { type = "gap", path = path })
+        end
+      end)
+    end
+  end
+end
+
+local function call(self, watcher, event)
+  local target = watcher.target
+  if type(target) == "function" then
+    local copy = { type = event.type, zxid = event.zxid, code = event.code }
+    copy.path = relative(event.path, watcher.prefix)
+    self.runtime:spawn(target, copy)
+  else
+    target:set()
+  end
+end
+
+--- Takes a watcher off again. `kind`: its bit or name, nil for whichever it is.
+function Watches:remove(path, kind, target)
+  kind = NAMES[kind] or kind
+  for _, one in ipairs(kind and { kind } or ONE_SHOT) do
+    local found = take(self[one], path, function(watcher)
+      return watcher.target == target
+    end)
+    if found then
+      self.session.life.core:unwatch(path, one)
+      self.session.life.driver:poke()
+      return true
+    end
+  end
+  return false
+end
+
+-- Persistent watches ---------------------------------------------------------
+
+--- Listens with `listener:receive(event)`, which must not wait, on a persistent watch that the
+--- server has confirmed. event.path is within the chroot.
+function Watches:listen(path, recursive, listener)
+  append(self[recursive and RECURSIVE or PERSISTENT], path, listener)
+end
+
+function Watches:unlisten(path, recursive, listener)
+  local kind = recursive and RECURSIVE or PERSISTENT
+  local life = self.session.life
+  local found = take(self[kind], path, function(other)
+    return other == listener
+  end)
+  if found and life.alive then
+    life.core:unwatch(path, kind)
+    life.driver:poke()
+  end
+end
+
+function Watches:tell(listeners, event)
+  for _, listener in ipairs(listeners or {}) do
+    listener:receive(event)
+  end
+end
+
+local function parent_of(path)
+  if path == "/" then
+    return nil
+  end
+  local parent = path:match("^(/.+)/[^/]*$")
+  return parent or "/"
+end
+
+-- News -----------------------------------------------------------------------
+
+--- An event of the core.
+function Watches:fire(life, type, path, kinds, zxid)
+  if life ~= self.session.life then
+    return -- of a session that has been replaced: its watchers were told
+  end
+  local event = { type = type, path = path, zxid = zxid }
+  for _, kind in ipairs(ONE_SHOT) do
+    local list = has(kinds, kind) and self[kind][path]
+    if list then
+      self[kind][path] = nil
+      if self.rearming[path] == false then
+        self.rearming[path] = true
+      end
+      for _, watcher in ipairs(list) do
+        call(self, watcher, event)
+      end
+    end
+  end
+  if has(kinds, PERSISTENT) then
+    self:tell(self[PERSISTENT][path], event)
+  end
+  if has(kinds, RECURSIVE) then
+    local above = path
+    repeat
+      self:tell(self[RECURSIVE][above], event)
+      above = type ~= "gap" and parent_of(above)
+    until not above
+  end
+end
+
+local function fire_one_shots(self, fields)
+  for _, kind in ipairs(ONE_SHOT) do
+    local lists = self[kind]
+    self[kind] = {}
+    for path, list in pairs(lists) do
+      for _, watcher in ipairs(list) do
+        call(self, watcher, { type = fields.type, code = fields.code, path = path })
+      end
+    end
+  end
+end
+
+-- Sets one persistent watch on the present session; `listener` hears a gap when it is set.
+local function listen_again(self, kind, path, listener)
+  local life = self.session.life
+  local xid, refusal = life.core:add_watch(path, kind == RECURSIVE)
+  local function answer(code)
+    if not code then
+      listener:receive({ type = "gap", path = path })
+    elseif code == "CONNECTIONLOSS" and life == self.session.life then
+      listen_again(self, kind, path, listener)
+    elseif life == self.session.life then
+      take(self[kind], path, function(other)
+        return other == listener
+      end)
+      listener:receive({ type = "closed", path = path, code = code })
+    end
+  end
+  if xid then
+    life:on_reply(xid, answer)
+  else
+    answer(refusal)
+  end
+end
+
+--- The client has a new session.
+function Watches:renewed()
+  self.rearming = {}
+  fire_one_shots(self, { type = "gap" })
+  for _, kind in ipairs({ PERSISTENT, RECURSIVE }) do
+    for path, list in pairs(self[kind]) do
+      for _, listener in ipairs({ (table.unpack or unpack)(list) }) do -- luacheck: ignore
+        listen_again(self, kind, path, listener)
+      end
+    end
+  end
+end
+
+--- There will be no session any more.
+function Watches:ended(code)
+  fire_one_shots(self, { type = "closed", code = code })
+  for _, kind in ipairs({ PERSISTENT, RECURSIVE }) do
+    local lists = self[kind]
+    self[kind] = {}
+    for path, list in pairs(lists) do
+      self:tell(list, { type = "closed", path = path, code = code })
+    end
+  end
+end
+
+M.relative = relative
+
+return M

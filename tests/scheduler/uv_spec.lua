@@ -1,0 +1,171 @@
+-- The scheduler over libuv meets the contract, and lives with whatever else uses the loop.
+local uv = require("luv")
+local contract = require("scheduler.contract")
+local schedulers = require("zklua.scheduler.uv")
+
+local function run(scheduler, fn)
+  local done, failure = scheduler.event(), nil
+  scheduler.spawn(function()
+    local ok, message = pcall(fn)
+    failure = not ok and message or nil
+    done:set()
+  end)
+  assert(done:wait(scheduler.now() + 20), "the test does not come to an end")
+  if failure then
+    error(failure, 0)
+  end
+end
+
+local function listen()
+  local server = uv.new_tcp()
+  server:bind("127.0.0.1", 0)
+  server:listen(16, function()
+    local peer = uv.new_tcp()
+    server:accept(peer)
+    peer:read_start(function(_, chunk)
+      if chunk then
+        peer:write(chunk)
+      else
+        peer:close()
+      end
+    end)
+  end)
+  return server:getsockname().port, function()
+    server:close()
+  end
+end
+
+contract(describe, it, assert, {
+  name = "uv", make = schedulers.new, run = run, listen = listen,
+})
+
+describe("the scheduler uv", function()
+  it("pumps the loop on a plain main thread", function()
+    local scheduler = schedulers.new()
+    assert.equal("pump", scheduler.waiting())
+    local event = scheduler.event()
+    scheduler.spawn(function()
+      scheduler.sleep(0.01)
+      event:set()
+    end)
+    assert.is_true(event:wait())
+    assert.is_false(event:wait(scheduler.now() + 0.01))
+  end)
+
+  it("refuses to wait inside a callback of the loop", function()
+    local scheduler = schedulers.new()
+    local mode, reason, failure
+    local timer = uv.new_timer()
+    local event = scheduler.event()
+    timer:start(1, 0, function()
+      timer:close()
+      mode, reason = scheduler.waiting()
+      failure = select(2, pcall(scheduler.event().wait, scheduler.event()))
+      event:set()
+    end)
+    assert.is_true(event:wait())
+    assert.is_nil(mode)
+    assert.matches("callback of the event loop", reason, 1, true)
+    assert.matches("cannot wait", failure, 1, true)
+  end)
+
+  it("is woken by a set from a callback that is not its own", function()
+    local scheduler = schedulers.new()
+    local event, seen = scheduler.event(), false
+    scheduler.spawn(function()
+      event:wait()
+      seen = true
+    end)
+    local timer = uv.new_timer()
+    timer:start(5, 0, function()
+      timer:close()
+      event:set()
+    end)
+    uv.run() -- the program's own loop: it lives until the task has ended, and no longer
+    assert.is_true(seen)
+  end)
+
+  it("does not keep a loop alive for daemons", function()
+    local scheduler = schedulers.new()
+    scheduler.daemon(function()
+      scheduler.sleep(1000)
+    end)
+    local began = scheduler.now()
+    uv.run()
+    assert.is_true(scheduler.now() - began < 5)
+  end)
+
+  it("keeps the loop alive for a coroutine that sleeps", function()
+    local scheduler = schedulers.new()
+    local ended = false
+    scheduler.spawn(function()
+      scheduler.sleep(0.03)
+      ended = true
+    end)
+    uv.run()
+    assert.is_true(ended)
+  end)
+
+  it("reads a socket before a timer that is due at the same time", function()
+    local scheduler = schedulers.new()
+    local port, close = listen()
+    run(scheduler, function()
+      local stream = assert(scheduler.connect({ host = "127.0.0.1", port = port },
+        scheduler.now() + 5))
+      local order = {}
+      scheduler.spawn(function()
+        stream:read()
+        order[#order + 1] = "read"
+      end)
+      scheduler.sleep(0)
+      assert(stream:write("x"))
+      local until_late = scheduler.now() + 0.05
+      scheduler.spawn(function()
+        scheduler.event():wait(until_late)
+        scheduler.sleep(0)
+        order[#order + 1] = "timer"
+      end)
+      scheduler.sleep(0)
+      while scheduler.now() < until_late + 0.01 do end -- both are due when the loop comes round
+      scheduler.sleep(0.02)
+      assert.same({ "read", "timer" }, order)
+      stream:close()
+    end)
+    close()
+  end)
+
+  it("says who kept the loop from turning", function()
+    local stalls = {}
+    local scheduler = schedulers.new({
+      on_stall = function(seconds, co)
+        stalls[#stalls + 1] = { seconds, co }
+      end,
+    })
+    scheduler.stall_after = 0.02
+    local guilty
+    run(scheduler, function()
+      guilty = coroutine.running()
+      local stop = scheduler.now() + 0.05
+      while scheduler.now() < stop do end
+      scheduler.sleep(0)
+    end)
+    assert.equal(1, #stalls)
+    assert.is_true(stalls[1][1] >= 0.05)
+    assert.equal(guilty, stalls[1][2])
+  end)
+
+  it("does not take waiting for work", function()
+    local stalls = 0
+    local scheduler = schedulers.new({
+      on_stall = function()
+        stalls = stalls + 1
+      end,
+    })
+    scheduler.stall_after = 0.02
+    run(scheduler, function()
+      scheduler.sleep(0.06)
+    end)
+    scheduler.event():wait(scheduler.now() + 0.06)
+    assert.equal(0, stalls)
+  end)
+end)
