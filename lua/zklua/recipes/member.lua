@@ -1,0 +1,128 @@
+--- An ephemeral node that heals: there for as long as its owner wants it, over all of its sessions.
+---
+--- Guarantees: after an expiry the node is made again on the client's new session, with the data
+--- last set; one that an older session of this client has left behind is replaced; it is not left
+--- behind by `close`. Does not guarantee presence at any moment: between an expiry and the new
+--- session it is not there, and others see it go.
+---
+--- Errors of the first creation are the caller's: NODEEXISTS (another client's node has the name),
+--- NOAUTH. Later ones are tried again; a node of another client in our place is waited out.
+--- Connection loss: goes on. Cancellation of the first creation: nothing is left. A node that
+--- somebody deletes is made again.
+local own = require "zklua.own"
+
+local RETRY = 1 -- seconds between attempts that the server refuses
+
+local Member = {}
+Member.__index = Member
+
+local M = {}
+
+-- The node is there and ours: true. nil, message, code otherwise.
+local function make(self, deadline)
+  local client, path = self._client, self._path
+  local life = client:lifetime()
+  local limit = { deadline = deadline }
+  while true do
+    local made, stat, code = client:create(path, self._data, { ephemeral = true, deadline = deadline })
+    if made then
+      self._owners[stat.ephemeral_owner] = true
+      return true
+    end
+    local message = stat
+    if code == "NODEEXISTS" then
+      stat, message, code = client:exists(path, limit)
+      if stat and stat.ephemeral_owner == life.id then
+        return true -- made by a create whose reply was lost
+      elseif stat and self._owners[stat.ephemeral_owner or ""] then
+        made, message, code = client:delete(path, { version = stat.version, deadline = deadline })
+      elseif stat then
+        return nil, ("NODEEXISTS: %s is another's"):format(path), "NODEEXISTS"
+      end
+    elseif code == "NONODE" then
+      made, message, code = own.ensure(client, path:match("^(.+)/[^/]+$") or "/", deadline)
+    end
+    self._owners[life.id or ""] = true -- the create may have happened
+    if code and code ~= "NONODE" and code ~= "BADVERSION" and not own.PASSING[code] then
+      return nil, message, code
+    elseif own.PASSING[code] then
+      made, message, code = own.pause(client)
+      if not made then
+        return nil, message, code
+      end
+    end
+  end
+end
+
+-- Looks after every change of the node and of the session, and makes it again.
+local function keep(self)
+  local client, wake = self._client, self._wake
+  while not self._closed do
+    local stat, _, code = client:exists(self._path, { watch = wake, deadline = own.deadline(client) })
+    if self._closed then
+      return
+    elseif stat and stat.ephemeral_owner == client:lifetime().id then
+      wake:wait()
+    elseif code and code ~= "NONODE" then
+      if not client:lifetime().alive then
+        return -- on_expire = "stop", or the client was closed
+      end
+      client.runtime:sleep(own.PASSING[code] and 0.05 or RETRY)
+    else
+      client:unwatch(self._path, nil, wake)
+      if not make(self, own.deadline(client)) and client:lifetime().alive then
+        client.runtime:sleep(RETRY)
+      end
+    end
+  end
+end
+
+---@param options { timeout: number|nil }|nil  of the first creation
+---@return zklua.Member|nil, string|nil message, string|nil code
+function M.new(client, path, data, options)
+  own.path(path)
+  own.string(data, "data")
+  local self = setmetatable({ _client = client, _path = path, _data = data, _owners = {},
+    _wake = client.runtime:event() }, Member)
+  local ok, message, code = make(self, own.deadline(client, options))
+  if not ok then
+    self:_sweep()
+    return nil, message, code
+  end
+  client.runtime:daemon(keep, self)
+  return self
+end
+
+-- Deletes the node if it is ours, once nothing makes it any more.
+function Member:_sweep()
+  local client, life = self._client, self._client:lifetime()
+  local parent, name = self._path:match("^(.*)/([^/]+)$")
+  return own.remove(client, { parent = parent == "" and "/" or parent, id = name, name = name,
+    path = self._path, life = life, unsure = false, owned = true })
+end
+
+--- Changes the data, now and for every healing.
+---@return true|nil, string|nil message, string|nil code
+function Member:set(data)
+  own.string(data, "data")
+  self._data = data
+  local stat, message, code = self._client:set(self._path, data)
+  if stat or code == "NONODE" then
+    return true -- being healed, with the new data
+  end
+  return nil, message, code
+end
+
+--- Takes the node away and heals it no more.
+---@return true|nil, string|nil message, string|nil code
+function Member:close()
+  if self._closed then
+    return true
+  end
+  self._closed = true
+  self._client:unwatch(self._path, nil, self._wake)
+  self._wake:set()
+  return self:_sweep()
+end
+
+return M

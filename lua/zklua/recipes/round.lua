@@ -1,0 +1,184 @@
+--- One party's way through one round of a barrier.
+---
+--- Each party has an ephemeral node; `ready` is made by whoever sees that all are there. A `ready`
+--- that is older than our node belongs to an earlier round, whose parties died before they could
+--- take it away: it is replaced, and nodes as old as that are not counted.
+local own = require "zklua.own"
+
+local READ_AT_ONCE = 500 -- nodes in one multiRead
+
+local Round = {}
+Round.__index = Round
+
+local M = {}
+
+function M.join(client, path, parties, data, deadline)
+  local node, message, code = own.make(client, { parent = path, id = own.uuid(true), suffix = "",
+    sequential = false, data = data }, deadline)
+  if not node then
+    return nil, message, code
+  end
+  return setmetatable({ _client = client, _node = node, _path = path, _parties = parties,
+    _ready = own.join(path, "ready"), _event = client.runtime:event() }, Round)
+end
+
+-- The names of the parties that are there.
+local function present(self, deadline)
+  local names, message, code = self._client:children(self._path, { deadline = deadline })
+  if not names then
+    return nil, message, code
+  end
+  local others = {}
+  for _, name in ipairs(names) do
+    if name ~= "ready" then
+      others[#others + 1] = name
+    end
+  end
+  return others
+end
+
+-- How many of `names` were made after transaction `zxid`.
+local function count_newer(self, names, zxid, deadline)
+  local count = 0
+  for from = 1, #names, READ_AT_ONCE do
+    local wanted = {}
+    for i = from, math.min(from + READ_AT_ONCE - 1, #names) do
+      wanted[#wanted + 1] = { "get", own.join(self._path, names[i]) }
+    end
+    local results, message, code = self._client:read_many(wanted, { deadline = deadline })
+    if not results then
+      return nil, message, code
+    end
+    for _, result in ipairs(results) do
+      count = count + (result.op == "get" and result.stat.czxid > zxid and 1 or 0)
+    end
+  end
+  return count
+end
+
+-- Makes `ready`, in place of `old` if there is one.
+local function open(self, old, deadline)
+  local transaction = self._client:transaction()
+  if old then
+    transaction:delete(self._ready, { version = old.version })
+  end
+  local ok, message, code = transaction:create(self._ready, ""):commit({ deadline = deadline })
+  if ok or code == "NODEEXISTS" or code == "NONODE" then
+    return nil -- somebody has; look again
+  end
+  return nil, message, code
+end
+
+-- One look: true when open; nil to look again or with message and code.
+local function look(self, deadline)
+  local ready, message, code = self._client:exists(self._ready,
+    { deadline = deadline, watch = self._watch })
+  if ready == nil then
+    return nil, message, code
+  elseif ready and ready.czxid > self._node.czxid or self._opened then
+    return true
+  end
+  local names
+  names, message, code = present(self, deadline)
+  local count = names and #names
+  if names and ready then
+    count, message, code = count_newer(self, names, ready.czxid, deadline)
+  end
+  if not count then
+    return nil, message, code
+  end
+  self.count = count
+  if count >= self._parties then
+    return open(self, ready, deadline)
+  end
+  local woken, why, what = self._event:wait_until(deadline)
+  if woken == false then
+    return nil, ("TIMEOUT: %d of %d parties came to barrier %s in time"):format(count,
+      self._parties, self._path), "TIMEOUT"
+  end
+  return nil, why, what
+end
+
+-- Repeats `step` through lost connections until it answers; on failure our node goes.
+local function persist(self, step, deadline)
+  local ok, message, code
+  repeat
+    ok, message, code = step(self, deadline)
+    if not self._node.life.alive then
+      return nil, "SESSIONEXPIRED: the session ended at barrier " .. self._path, "SESSIONEXPIRED"
+    elseif own.PASSING[code] then
+      local paused, why, what = own.pause(self._client)
+      message, code = not paused and why or nil, not paused and what or nil
+    end
+  until ok or code
+  if not ok then
+    own.remove(self._client, self._node)
+  end
+  return ok, message, code
+end
+
+function Round:wait_open(deadline)
+  -- An event of `ready` coming is believed: the first that leaves may take it away again before
+  -- we look (kazoo does), and then there is nothing left to see.
+  self._watch = function(event)
+    self._opened = self._opened or event.type == "created"
+    self._event:set()
+  end
+  local ok, message, code = persist(self, look, deadline)
+  self._client:unwatch(self._ready, nil, self._watch)
+  return ok, message, code
+end
+
+-- Waits until the node `name` is gone, or something about it has changed.
+local function wait_for(self, name, deadline)
+  local path = own.join(self._path, name)
+  local data, message, code = self._client:get(path, { deadline = deadline, watch = self._event })
+  if not data then
+    return nil, message, code ~= "NONODE" and code or nil
+  end
+  local woken, why, what = self._event:wait_until(deadline)
+  if not woken then
+    self._client:unwatch(path, "data", self._event)
+    return nil, why or "TIMEOUT: not all have left barrier " .. self._path, what or "TIMEOUT"
+  end
+end
+
+-- The lowest stays until it is alone and waits for the highest; the others go and wait for the
+-- lowest. Who comes after our first look is of the next round.
+local function step_out(self, deadline)
+  local names, message, code = present(self, deadline)
+  if not names then
+    return nil, message, code
+  end
+  local known, left, mine = self._known or {}, {}, false
+  for _, name in ipairs(names) do
+    known[name] = known[name] or not self._known
+    if known[name] then
+      left[#left + 1] = name
+      mine = mine or name == self._node.name
+    end
+  end
+  self._known = known
+  if #left > 1 and mine and left[1] == self._node.name then
+    return wait_for(self, left[#left], deadline)
+  elseif mine then
+    local alone = #left == 1
+    local ok
+    if alone then
+      self._client:delete(self._ready, { missing_ok = true, deadline = deadline })
+    end
+    ok, message, code = self._client:delete(self._node.path,
+      { missing_ok = true, deadline = deadline })
+    return ok and alone or nil, message, code
+  elseif #left > 0 then
+    return wait_for(self, left[1], deadline)
+  end
+  return true
+end
+
+function Round:leave(deadline)
+  self._event = self._client.runtime:event()
+  return persist(self, step_out, deadline)
+end
+
+return M
