@@ -113,12 +113,17 @@ function Session:wait_connected(timeout, level)
   return true
 end
 
---- The running task, at the beginning of a call; nil, message, CODE when its waits must end.
+--- The running task, at the beginning of a call; nil, message, CODE when its waits must end, or
+--- when another task has closed the client, which this one need not have heard of. A call after
+--- one's own close is wrong use and raises.
 function Session:enter(op, level)
-  if self.closed then
-    error(op .. ": the client is closed", level + 1)
-  end
   local task = self.runtime:waiter(op, level + 1)
+  if self.closed then
+    if self.closed_by == task then
+      error(op .. ": the client is closed", level + 1)
+    end
+    return nil, ("CLOSED: the client is closed (%s)"):format(op), "CLOSED"
+  end
   if task.code or task.scope ~= task then
     local message, code = task:interrupted()
     if code then
@@ -303,6 +308,7 @@ function Session:close(timeout)
   end
   timeout = timeout or math.min(self.timeout, CLOSE_TIMEOUT_MAX)
   local task = self.runtime:waiter("close", 2)
+  self.closed_by = task
   self:close_soon(timeout)
   self.closing = task
   tasks.enter(tasks.scope(task, { barrier = true }), function()

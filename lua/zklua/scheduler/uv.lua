@@ -289,8 +289,10 @@ local function new(options)
       defer()
       yield()
     elseif mode == "pump" then
+      keep(1) -- a loop that nothing keeps alive does not even poll
       turn()
       uv.run("nowait")
+      keep(-1)
       turned_at = now()
     else
       error("cannot sleep " .. reason, 2)
