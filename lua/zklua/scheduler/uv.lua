@@ -42,7 +42,7 @@ local function new(options)
   local later, later_count = {}, 0 -- coroutines that run after the next poll
   local heap = timers.new() -- events whose wait has a deadline
   local owned = setmetatable({}, { __mode = "k" }) -- the coroutines made here
-  local turning, deferred, armed_for = false, false, nil
+  local turning, deferred, pumping, armed_for = false, false, false, nil
   local kept, turned_at = 0, now()
   local on_error = options.on_error or default_on_error
   local timer, idle, check = uv.new_timer(), uv.new_idle(), uv.new_check()
@@ -161,6 +161,8 @@ local function new(options)
     end
     if waiter ~= MAIN then
       make_ready(waiter)
+    elseif pumping then
+      uv.stop() -- timers that are late run before the poll, which would then block all the same
     end
   end
 
@@ -208,7 +210,9 @@ local function new(options)
         turn()
       end
       if event.waiter then
+        pumping = true
         uv.run("once")
+        pumping = false
         turned_at = now()
       end
     end
