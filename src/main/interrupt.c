@@ -2,6 +2,7 @@
 
 #include "main/interrupt.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
@@ -9,19 +10,19 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
-    /* How long the loop may take to hear of a signal before a coroutine counts as computing.
-     * Longer than any callback of the library takes, so that the hook never raises in one. */
+    /* How long the loop may take to turn before a coroutine counts as computing. */
     GRACE_MS = 200,
     /* timeout(1) signals its child twice, once by number and once with the whole group: a signal
      * that follows the first within this time is the same one. */
     SAME_SIGNAL_MS = 100,
-    HOOK_INSTRUCTIONS = 1000,
+    /* A prime: a loop whose length divides the interval would always be seen at the same place,
+     * which may be one that is spared. */
+    HOOK_INSTRUCTIONS = 997,
 };
 
 static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
@@ -29,10 +30,12 @@ static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
 /* Written by the handler or read by it, hence lock-free atomics. */
 static atomic_int first_signal;
 static atomic_llong first_signal_ms;
-static atomic_bool armed; /* between the first signal and zkl_interrupt_heard */
+static atomic_bool armed; /* from the first signal on */
 static atomic_llong raise_at_ms;
 static _Atomic(lua_State *) running; /* NULL while the main thread runs: it is never interrupted */
 static int wake_pipe[2] = { -1, -1 };
+static const char *spared_chunks = "";
+static size_t spared_size;
 
 static long long now_ms(void)
 {
@@ -43,25 +46,21 @@ static long long now_ms(void)
 
 static void hook(lua_State *L, lua_Debug *where)
 {
-    if (!atomic_load(&armed)) {
-        lua_sethook(L, NULL, 0, 0);
-        return;
-    }
     long long now = now_ms();
     if (now < atomic_load(&raise_at_ms)) return;
+    lua_getinfo(L, "Sl", where);
+    /* The library's own work has to be whole; who called it will be caught soon enough. */
+    if (spared_size > 0 && strncmp(where->source, spared_chunks, spared_size) == 0) return;
     /* Whoever catches this gets a moment to clean up before it is raised again. */
     atomic_store(&raise_at_ms, now + GRACE_MS);
-    lua_getinfo(L, "Sl", where);
-    if (where->currentline > 0) {
-        lua_pushfstring(L, "%s:%d: interrupted", where->short_src, where->currentline);
-    } else {
-        lua_pushliteral(L, "interrupted");
-    }
+    lua_pushfstring(L, "%s:%d: interrupted", where->short_src, where->currentline);
     lua_error(L);
 }
 
 static void watch(lua_State *L)
 {
+    /* Setting it anew would start its count anew: coroutines that take turns would escape. */
+    if (lua_gethook(L) == hook) return;
     lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
 }
 
@@ -119,8 +118,7 @@ static int catch_signal(int signal, void (*handler)(int))
         sigaddset(&action.sa_mask, caught[i]);
     }
     if (sigaction(signal, NULL, &before) != 0) return -1;
-    /* nohup, or a shell's background job: whoever started us does not want it to count. */
-    if (before.sa_handler == SIG_IGN && signal != SIGPIPE) return 0;
+    if (before.sa_handler == SIG_IGN && signal == SIGHUP) return 0; /* nohup means it */
     /* No SA_RESTART: a read from the terminal must end, too. */
     return sigaction(signal, &action, NULL);
 }
@@ -148,9 +146,17 @@ int zkl_interrupt_signal(void)
     return atomic_load(&first_signal);
 }
 
-void zkl_interrupt_heard(void)
+void zkl_interrupt_begin(void)
 {
-    atomic_store(&armed, false);
+    /* No coroutine runs now; those that are resumed are watched from then on. */
+    assert(atomic_load(&running) == NULL);
+    zkl_interrupt_turned();
+    atomic_store(&armed, true);
+}
+
+void zkl_interrupt_turned(void)
+{
+    atomic_store(&raise_at_ms, now_ms() + GRACE_MS);
 }
 
 void zkl_interrupt_die(int signal)
@@ -231,8 +237,10 @@ static int tracked_wrap(lua_State *L)
     return 1;
 }
 
-void zkl_interrupt_track(lua_State *L)
+void zkl_interrupt_track(lua_State *L, const char *spared)
 {
+    spared_chunks = spared;
+    spared_size = strlen(spared);
     lua_getglobal(L, "coroutine");
     lua_pushcfunction(L, tracked_resume);
     lua_setfield(L, -2, "resume");

@@ -41,11 +41,12 @@ static int own_directory(char directory[PATH_SIZE_MAX])
     return 0;
 }
 
-/* Puts our library before the places of LUA_PATH and Lua's own. */
-static int find_library(lua_State *L)
+/* Puts our library before the places of LUA_PATH and Lua's own. Leaves on the stack how the names
+ * of its chunks begin. */
+static void find_library(lua_State *L)
 {
     char directory[PATH_SIZE_MAX];
-    if (own_directory(directory) != 0) return luaL_error(L, "/proc/self/exe: %s", strerror(errno));
+    if (own_directory(directory) != 0) luaL_error(L, "/proc/self/exe: %s", strerror(errno));
     for (size_t i = 0; i < sizeof(library_places) / sizeof(library_places[0]); i++) {
         const char *library = lua_pushfstring(L, "%s/%s", directory, library_places[i]);
         if (access(lua_pushfstring(L, "%s/zklua/runner.lua", library), R_OK) == 0) {
@@ -53,11 +54,12 @@ static int find_library(lua_State *L)
             lua_getfield(L, -1, "path");
             lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s", library, library, lua_tostring(L, -1));
             lua_setfield(L, -3, "path");
-            return 0;
+            lua_pushfstring(L, "@%s/zklua/", library);
+            return;
         }
     }
-    return luaL_error(L, "the Lua library is neither in %s/%s nor in %s/%s", directory,
-                      library_places[0], directory, library_places[1]);
+    luaL_error(L, "the Lua library is neither in %s/%s nor in %s/%s", directory,
+               library_places[0], directory, library_places[1]);
 }
 
 static int host_signal(lua_State *L)
@@ -68,10 +70,17 @@ static int host_signal(lua_State *L)
     return 1;
 }
 
-static int host_heard(lua_State *L)
+static int host_turned(lua_State *L)
 {
     (void)L;
-    zkl_interrupt_heard();
+    zkl_interrupt_turned();
+    return 0;
+}
+
+static int host_interrupt(lua_State *L)
+{
+    (void)L;
+    zkl_interrupt_begin();
     return 0;
 }
 
@@ -79,8 +88,9 @@ static int host_heard(lua_State *L)
 static void push_host(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "signal", host_signal }, /* the number of the first signal, or nothing */
-        { "heard", host_heard },   /* the loop has taken note of it */
+        { "signal", host_signal },       /* the number of the first signal, or nothing */
+        { "interrupt", host_interrupt }, /* interrupts what computes, as after a signal */
+        { "turned", host_turned },       /* the loop turns: nothing is interrupted for a moment */
         { NULL, NULL },
     };
     luaL_newlib(L, functions);
@@ -96,11 +106,11 @@ static int protected_main(lua_State *L)
     int argc = (int)lua_tointeger(L, 1);
     char **argv = lua_touserdata(L, 2);
     luaL_openlibs(L);
-    zkl_interrupt_track(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, luaopen_zklua_core);
     lua_setfield(L, -2, "zklua.core");
-    find_library(L);
+    find_library(L); /* its result stays on the stack, and so alive */
+    zkl_interrupt_track(L, lua_tostring(L, -1));
 
     lua_getglobal(L, "require");
     lua_pushliteral(L, "zklua.runner");
