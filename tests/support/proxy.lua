@@ -2,7 +2,7 @@
 ---
 --- It reads the frames that pass, so that a spec can say "the reply to the next create" instead of
 --- counting bytes, and it counts requests by operation. It runs on the loop of the spec, so it
---- moves only while the spec waits. Connections are cut with RST-free closes on both sides.
+--- moves only while the spec waits.
 local uv = require("luv")
 
 local OPS = {
@@ -85,12 +85,15 @@ local function matching_rule(self, side, op)
   end
 end
 
-local function obey(connection, rule)
+-- Cuts, or holds from this frame on; true when the frame must not be passed now.
+local function obey(connection, rule, handle, frame)
   local self = connection.proxy
   self.hits = self.hits + 1
-  cut(connection)
-  if rule.after then
-    rule.after()
+  if rule.hold then
+    self:pause()
+    send(connection, handle, frame)
+  else
+    cut(connection)
   end
 end
 
@@ -107,7 +110,7 @@ local function on_request(connection)
       connection.ops[xid] = op
       local rule = matching_rule(connection.proxy, "request", op)
       if rule then
-        return obey(connection, rule)
+        return obey(connection, rule, connection.server, frame)
       end
       local counts = connection.proxy.counts
       counts[op] = (counts[op] or 0) + 1
@@ -129,7 +132,7 @@ local function on_reply(connection)
       connection.ops[xid] = nil
       local rule = op and matching_rule(connection.proxy, "reply", op)
       if rule then
-        return obey(connection, rule)
+        return obey(connection, rule, connection.client, frame)
       end
     end
     shaken = true
@@ -190,19 +193,31 @@ function Proxy:cut()
   end
 end
 
+local function add_rule(self, side, op, nth, hold)
+  table.insert(self._rules, { side = side, op = op, nth = nth or 1, hold = hold })
+end
+
 --- Lets the server see the nth next request of this kind and breaks the connection instead of
---- passing its reply: applied, and the client cannot know.
+--- passing its reply: applied, and the client cannot know. `hits` counts when it has happened.
 ---@param op string
----@param options { nth: integer|nil, after: function|nil }|nil  after: called when it has happened
-function Proxy:lose_reply(op, options)
-  options = options or {}
-  table.insert(self._rules, { side = "reply", op = op, nth = options.nth or 1, after = options.after })
+---@param nth integer|nil  default 1
+function Proxy:lose_reply(op, nth)
+  add_rule(self, "reply", op, nth)
 end
 
 --- Breaks the connection instead of passing the nth next request of this kind: not applied.
-function Proxy:lose_request(op, options)
-  options = options or {}
-  table.insert(self._rules, { side = "request", op = op, nth = options.nth or 1, after = options.after })
+function Proxy:lose_request(op, nth)
+  add_rule(self, "request", op, nth)
+end
+
+--- Pauses as soon as the nth next reply of this kind would pass; `resume` lets it through.
+function Proxy:hold_reply(op, nth)
+  add_rule(self, "reply", op, nth, true)
+end
+
+--- Pauses as soon as the nth next request of this kind would pass.
+function Proxy:hold_request(op, nth)
+  add_rule(self, "request", op, nth, true)
 end
 
 --- Connections stay open and nothing passes, either way, until `resume`.
