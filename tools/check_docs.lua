@@ -83,6 +83,160 @@ function check.declarations(text)
   return declared, problems
 end
 
+-- The library ----------------------------------------------------------------------------------
+
+--- Where each class of the API's file lives.
+local CLASSES = {
+  Client = "zklua.client",
+  Task = "zklua.task",
+  Group = "zklua.task",
+  Event = "zklua.event",
+  Flag = "zklua.holder",
+  Held = "zklua.holder",
+  Transaction = "zklua.transaction",
+  Stream = "zklua.watch",
+  Live = "zklua.live",
+  Lock = "zklua.recipes.lock",
+  Election = "zklua.recipes.election",
+  Changes = "zklua.recipes.changes",
+  Queue = "zklua.recipes.queue",
+  Item = "zklua.recipes.claim",
+  Barrier = "zklua.recipes.barrier",
+  Member = "zklua.recipes.member",
+}
+
+--- Classes that no function of their file names, by the local that holds their metatable.
+local METATABLES = { Item = "item_meta" }
+
+--- What users can reach and nobody promises: parts that files of the library share.
+local INTERNAL = {}
+for _, name in ipairs({
+  "zk.runtime", "zk.acl.encode", "zk.path.check",
+  "Client:connect", "Client:new", "Client:lifetime",
+  "Task:interrupted", "Task:label", "Task:limit_of_scopes", "Task:on_end", "Task:park",
+  "Task:sleep_until",
+  "Flag:on", "Flag:set", "Held:extend", "Held:new", "Held:run", "Held:with",
+}) do
+  INTERNAL[name] = true
+end
+
+-- The table that the functions of a module know as the local `name`: a walk through the upvalues
+-- of all functions that stand in the module's file.
+local function find_local(value, name, file, seen)
+  if seen[value] then
+    return nil
+  end
+  seen[value] = true
+  if type(value) == "table" then
+    local children = { getmetatable(value) }
+    for _, child in pairs(value) do
+      children[#children + 1] = child
+    end
+    for _, child in ipairs(children) do
+      local walk = type(child) == "table" or type(child) == "function"
+      local found = walk and find_local(child, name, file, seen)
+      if found then
+        return found
+      end
+    end
+  elseif type(value) == "function" and debug.getinfo(value, "S").source == file then
+    for i = 1, 255 do
+      local local_name, upvalue = debug.getupvalue(value, i)
+      if not local_name then
+        return nil
+      elseif local_name == name and type(upvalue) == "table" then
+        return upvalue
+      end
+      local walk = type(upvalue) == "table" or type(upvalue) == "function"
+      local found = walk and find_local(upvalue, name, file, seen)
+      if found then
+        return found
+      end
+    end
+  end
+end
+
+-- The table behind a metatable whose __index is a function that knows it as `class`.
+local function class_behind(meta)
+  for i = 1, 255 do
+    local name, value = debug.getupvalue(meta.__index, i)
+    if not name or name == "class" then
+      return value
+    end
+  end
+end
+
+-- The class of that name: a local of the module, or what the module returns.
+local function find_class(name, module)
+  local file = package.searchpath(module, package.path)
+  if not file then
+    return nil
+  end
+  local value = require(module)
+  if METATABLES[name] then
+    local meta = find_local(value, METATABLES[name], "@" .. file, {})
+    return meta and class_behind(meta)
+  end
+  return find_local(value, name, "@" .. file, {}) or rawget(value, "__index") == value and value
+end
+
+-- The public functions of a table, and of what it inherits from.
+local function public_functions(class, prefix, into)
+  for name, value in pairs(class) do
+    if type(name) == "string" and type(value) == "function" and not name:match("^_") then
+      into[prefix .. name] = value
+    end
+  end
+end
+
+--- Everything public that the library has, by the names that the API's file uses.
+---@return table<string, any> found
+function check.library(problems)
+  local found, classes = {}, {}
+  local zk = require("zklua")
+  for name, value in pairs(zk) do
+    found["zk." .. name] = value
+  end
+  for _, name in ipairs({ "acl", "path" }) do
+    public_functions(zk[name], "zk." .. name .. ".", found)
+  end
+  for name, module in pairs(CLASSES) do
+    local class = find_class(name, module)
+    if class then
+      public_functions(class, name .. ":", found)
+    else
+      problems[#problems + 1] = ("tools/check_docs.lua: no class %s in %s"):format(name, module)
+    end
+  end
+  return found
+end
+
+-- A name that is reserved for a later version may raise so.
+local function only_raises_later(value)
+  local ok, message = pcall(value, setmetatable({}, require("zklua.client")), "/path")
+  return not ok and tostring(message):find("not in this version", 1, true) ~= nil
+end
+
+--- Compares both, by name.
+function check.compare(declared, found, problems)
+  for name, declaration in pairs(declared) do
+    local place = ("%s:%d: %s "):format(API_FILE, declaration.line, name)
+    local value = found[name]
+    if declaration.later then
+      if value ~= nil and not (type(value) == "function" and only_raises_later(value)) then
+        problems[#problems + 1] = place .. "is marked for a later version and is there"
+      end
+    elseif value == nil then
+      problems[#problems + 1] = place .. "is not in the library"
+    end
+  end
+  for name in pairs(found) do
+    if not declared[name] and not INTERNAL[name] then
+      problems[#problems + 1] = ("lua/zklua: %s is not in %s"):format(name, API_FILE)
+    end
+  end
+end
+
 -- The pages ------------------------------------------------------------------------------------
 
 ---@class tools.Block
@@ -150,4 +304,24 @@ local function check_pages(problems)
   end
 end
 
+-- Main -----------------------------------------------------------------------------------------
+
+local function main()
+  package.path = package.path .. ";./lua/?.lua;./lua/?/init.lua"
+  package.cpath = package.cpath .. ";./build/release/lua5.4/?.so"
+  local declared, problems = check.declarations(check.read_file(API_FILE))
+  assert(loadtext(check.read_file(API_FILE), "@" .. API_FILE))()
+  check.compare(declared, check.library(problems), problems)
+  check_pages(problems)
+  table.sort(problems)
+  for _, problem in ipairs(problems) do
+    print(problem)
+  end
+  print(("check_docs: %d problems"):format(#problems))
+  os.exit(#problems == 0 and 0 or 1)
+end
+
+if arg and arg[0] and arg[0]:match("check_docs%.lua$") then
+  main()
+end
 return check

@@ -11,12 +11,14 @@
 ---   for a program. Two calls have a third answer, `false, message, CODE`, that is neither:
 ---   `exists` (surely absent, NONODE) and the waiting `try` forms (held by somebody, BUSY).
 --- * **Wrong use** raises at the caller's line: a wrong type, a malformed path, an unknown
----   option, a closed object, a wait where the host cannot wait.
+---   option, a wait where the host cannot wait, a call on a client after closing it. (Other tasks
+---   than the one that closed it get CLOSED.)
 --- * **Time** is in seconds, fractions allowed, except in a stat and in `ttl`, where it is
 ---   milliseconds as ZooKeeper keeps them. `timeout` is for the whole call.
 --- * **Tasks.** A call that waits parks the task that makes it. On a plain main thread it runs
 ---   the event loop meanwhile. In a coroutine that is no task, or inside a callback of the event
----   loop, it raises and names `zk.spawn`.
+---   loop, it raises and names `zk.spawn`. Other tasks run only where one waits; but such a place
+---   is also inside an expression: `sum = sum + assert(f())` has read `sum` before `f` waits.
 --- * **Connection loss.** A call made while disconnected waits for the connection until its
 ---   timeout (NOTCONNECTED at once with `fail_fast`). A read whose reply was lost is asked again
 ---   until its timeout, for reading twice harms nobody. A write whose reply was lost ends in

@@ -20,7 +20,8 @@ describe("a program", function()
       for i = 1, 100 do
         g:spawn(function()
           assert(c:create("/n/" .. i, tostring(i)))
-          sum = sum + assert(c:get("/n/" .. i))
+          local value = assert(c:get("/n/" .. i)) -- `sum + assert(...)` would read sum first
+          sum = sum + value
         end)
       end
     end)
