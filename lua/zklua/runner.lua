@@ -143,14 +143,9 @@ end
 -- Ends what still runs when the program is over. Waits end at once; a task that does not care is
 -- interrupted. Tasks of the library that keep sessions and what hangs on them are left alone.
 function Run:end_tasks()
-  local runtime, left = self.runtime, {}
+  local runtime = self.runtime
   runtime.scheduler.sleep(0) -- those just spawned begin, so that they are known
-  for _, task in pairs(runtime.tasks) do
-    if not task.daemon then
-      left[#left + 1] = task
-      task:cancel("CANCELLED: the program has ended")
-    end
-  end
+  local left = runtime:cancel_tasks("CANCELLED: the program has ended")
   if not left[1] then
     return
   end
@@ -169,6 +164,8 @@ function Run:close()
   if not ok then
     complain("closing sessions: " .. describe(message))
   end
+  -- Handles that were just closed need one more turn: luv crashes when Lua ends before it.
+  require("luv").run("nowait")
 end
 
 -- Runs `program` as the main task to its end; true, or false with what it raised.

@@ -223,14 +223,18 @@ function Runtime:watch_stalls()
   self.scheduler.stall_after = limit
 end
 
---- Cancels every task that runs.
-function Runtime:cancel_tasks()
-  local current = self:current()
+--- Cancels every task that runs, but for this one and the library's own, and returns them.
+---@param message string|nil
+---@return table[]
+function Runtime:cancel_tasks(message)
+  local current, cancelled = self:current(), {}
   for _, task in pairs(self.tasks) do
     if task ~= current and not task.background then
-      task:cancel()
+      cancelled[#cancelled + 1] = task
+      task:cancel(message)
     end
   end
+  return cancelled
 end
 
 --- Closes every client, each at most `timeout` seconds, all at once.
