@@ -316,7 +316,7 @@ function Held.with(source, options, fn)
     options, fn = nil, options
   end
   if type(fn) ~= "function" then
-    error("fn must be a function, not a " .. type(fn), 3)
+    error("fn must be a function, not a " .. type(fn), 2)
   end
   local held, message, code = source:_acquire(options)
   if not held then
