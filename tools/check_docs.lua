@@ -96,6 +96,8 @@ local CLASSES = {
   Transaction = "zklua.transaction",
   Stream = "zklua.watch",
   Live = "zklua.live",
+  Cache = "zklua.cache",
+  CacheChanges = "zklua.cache",
   Lock = "zklua.recipes.lock",
   Election = "zklua.recipes.election",
   Changes = "zklua.recipes.changes",
@@ -104,6 +106,9 @@ local CLASSES = {
   Barrier = "zklua.recipes.barrier",
   Member = "zklua.recipes.member",
 }
+
+--- Classes whose file has another name for them.
+local LOCALS = { CacheChanges = "Changes" }
 
 --- Classes that no function of their file names, by the local that holds their metatable.
 local METATABLES = { Item = "item_meta" }
@@ -177,7 +182,8 @@ local function find_class(name, module)
     local meta = find_local(value, METATABLES[name], "@" .. file, {})
     return meta and class_behind(meta)
   end
-  return find_local(value, name, "@" .. file, {}) or rawget(value, "__index") == value and value
+  return find_local(value, LOCALS[name] or name, "@" .. file, {})
+    or rawget(value, "__index") == value and value
 end
 
 -- The public functions of a table, and of what it inherits from.

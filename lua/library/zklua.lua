@@ -53,6 +53,10 @@
 --- | watches | 1,000,000 per client, then LIMIT | |
 --- | servers in a list | 1,024 | |
 --- | ephemerals that the news of an expiry names | 100,000 | |
+--- | events that a stream keeps for a slow reader | 10,000, then one `gap` in their place | |
+--- | nodes of a cache | 1,000,000, then it ends with LIMIT | |
+--- | output kept of a child process | 64 MiB of each, the rest is dropped | `limit` of `zk.run` |
+--- | from SIGTERM to SIGKILL of a child | 5 s | |
 --- | watches in one message when they are armed again | 128 KiB | |
 --- | ttl of a node | 2^40 - 1 ms | |
 --- | zxid | 2^53; beyond it the session ends with an error | |
@@ -283,6 +287,7 @@ function Flag:wait(timeout) end
 ---@field stderr "capture"|"inherit"|nil  default "inherit"
 ---@field env table<string, string>|nil  added to the environment
 ---@field cwd string|nil
+---@field limit number|nil  bytes kept of each output; default 64 MiB, what is more is dropped
 ---@field timeout number|nil  seconds; then SIGTERM, and SIGKILL if that does not help
 
 ---@class zklua.RunResult
@@ -290,6 +295,7 @@ function Flag:wait(timeout) end
 ---@field signal integer  what ended the child, 0 if nothing did
 ---@field stdout string|nil  when captured
 ---@field stderr string|nil  when captured
+---@field truncated boolean|nil  true: an output was longer than `limit`
 
 --- Runs a program while the sessions live on. (`os.execute` and `io.popen` stop them: a lock can
 --- be lost in the meantime.) A status other than 0 is a result, not a failure. On cancellation
@@ -798,6 +804,7 @@ function Client:live(path, options) end
 ---@field exists boolean
 ---@field data string|nil  nil, or `default`, when the node is absent
 ---@field stat zklua.Stat|nil
+---@field revision number  grows with each reading that found something new
 ---@field stale boolean  true while disconnected: it may have changed since
 local Live = {}
 
@@ -825,55 +832,83 @@ function Live:each(fn) end
 --- Stops following. `data` stays what it was.
 function Live:close() end
 
---- The subtree at `path`, kept in memory and followed. Later version.
----@param path string
----@param options table|nil
----@return zklua.Cache|nil cache
----@return string|nil message
----@return zklua.Code|nil code
+--- The subtree at `path`, kept in memory: after each change only what has changed is read, after
+--- a reconnection all is compared. Returns at once; `ready` waits for the first reading.
+--- Paths of the cache are relative to `path`, which is "/". A subtree that does not exist is empty.
+---@param path string  need not exist
+---@param options zklua.CallOptions|nil
+---@return zklua.Cache
 function Client:cache(path, options) end
 
---- What `c:cache` gives. Later version.
+---@class zklua.CachedNode
+---@field path string  relative to the cache's
+---@field name string  its last component
+---@field data string
+---@field stat zklua.Stat
+
 ---@class zklua.Cache
 ---@field revision number  grows with each change
----@field stale boolean  true while disconnected
+---@field stale boolean  true while disconnected: it may have changed since
 local Cache = {}
 
---- Data and stat from memory; nil for an absent node. Later version.
+--- Data and stat from memory; nil for an absent node, which is no failure.
 ---@param path string
 ---@return string|nil data
 ---@return zklua.Stat|nil stat
 function Cache:get(path) end
 
---- Sorted names from memory. Later version.
+--- Sorted names from memory; nil for an absent node. The table is the cache's own.
 ---@param path string
 ---@return string[]|nil
 function Cache:children(path) end
 
---- Each node: `for path, node in cache:pairs()`, with `node.data`, `node.stat`. Later version.
----@return fun(): string, { data: string, stat: zklua.Stat }
+--- All nodes in order of their paths: `for path, node in cache:pairs() do`, as it was when the
+--- loop began.
+---@return fun(): string, zklua.CachedNode
 function Cache:pairs() end
 
---- All of it as one table, the same table until `revision` changes. Later version.
----@return table
+--- All nodes in order of their paths; the same table until `revision` changes.
+---@return zklua.CachedNode[]
 function Cache:list() end
 
---- A stream: "snapshot", then "added" "changed" "removed", in order, never a gap. Later version.
----@return zklua.Stream
+---@class zklua.CacheEvent
+---@field type "snapshot"|"added"|"changed"|"removed"|"closed"
+---@field path string
+---@field data string|nil  of "added" and "changed"; of "removed" the last one known
+---@field stat zklua.Stat|nil
+---@field nodes zklua.CachedNode[]|nil  of "snapshot": all there are
+---@field code zklua.Code|nil  of "closed": why
+
+--- A stream of changes for a generic for: first a "snapshot", then what changes, in order, without
+--- gaps. A listener that falls behind by more than 10,000 gets a snapshot instead.
+---@return zklua.CacheChanges
 function Cache:changes() end
 
---- Seconds since it was last known to be the newest. Later version.
+---@class zklua.CacheChanges
+local CacheChanges = {}
+
+--- The next change. Codes: TIMEOUT CANCELLED CLOSED.
+---@param timeout number|nil  seconds; nil waits for ever
+---@return zklua.CacheEvent|nil
+---@return string|nil message
+---@return zklua.Code|nil code
+function CacheChanges:next(timeout) end
+
+--- Ends the stream; the cache goes on.
+function CacheChanges:close() end
+
+--- Seconds since it was last known to be the newest: 0 while connected.
 ---@return number
 function Cache:age() end
 
---- Waits until the subtree has been read once. Later version.
----@param timeout number|nil
+--- Waits until the subtree has been read once. Codes: TIMEOUT CANCELLED CLOSED NOAUTH LIMIT.
+---@param timeout number|nil  seconds; nil waits for ever
 ---@return true|nil
 ---@return string|nil message
 ---@return zklua.Code|nil code
 function Cache:ready(timeout) end
 
---- Stops following. Later version.
+--- Stops following; what is in memory stays.
 function Cache:close() end
 
 -- Holding something ----------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 -- Programs that follow what others do.
-local program, later = require("api.program")(it, pending)
+local program = require("api.program")(it, pending)
 
 describe("a program", function()
   program("is woken by the first change", function(servers, zk)
@@ -138,12 +138,48 @@ describe("a program", function()
     assert(c:close())
   end)
 
-  later("walks a subtree that is kept in memory", "c:cache", function(servers, zk)
+  program("has a subtree in memory", function(servers, zk)
     local c = assert(zk.connect(servers))
-    local cache = assert(c:cache("/services"))
-    assert(cache:ready(10))
-    for path, node in cache:pairs() do
-      print(path, node.data)
+    for name, data in pairs({ a = "10.0.0.1", b = "10.0.0.2" }) do
+      assert(c:create("/services/web/" .. name, data, { parents = true }))
     end
+    local services = c:cache("/services")
+    assert(services:ready(10))
+
+    assert.same({ "a", "b" }, services:children("/web"))
+    assert.equal("10.0.0.2", (services:get("/web/b")))
+    local paths = {}
+    for path, node in services:pairs() do
+      paths[#paths + 1] = path .. " " .. node.data
+    end
+    assert.same({ "/ ", "/web ", "/web/a 10.0.0.1", "/web/b 10.0.0.2" }, paths)
+    assert(c:close())
+  end)
+
+  program("is told each change of a subtree, beginning with what is there", function(servers, zk)
+    local c = assert(zk.connect(servers))
+    assert(c:create("/jobs/1", "new", { parents = true }))
+    local jobs = c:cache("/jobs")
+    assert(jobs:ready(10))
+    zk.spawn(function()
+      assert(c:set("/jobs/1", "done"))
+      assert(c:create("/jobs/2", "new"))
+      assert(c:delete("/jobs/2"))
+      assert(c:create("/jobs/stop"))
+    end)
+
+    local lines = {}
+    for change in jobs:changes() do
+      if change.type == "snapshot" then
+        lines[1] = "snapshot of " .. #change.nodes
+      elseif change.path == "/stop" then
+        break
+      elseif change.path == "/1" then
+        lines[#lines + 1] = change.type .. " " .. change.path .. " " .. change.data
+      end
+    end
+    assert.same({ "snapshot of 2", "changed /1 done" }, lines)
+    jobs:close()
+    assert(c:close())
   end)
 end)
