@@ -13,7 +13,7 @@ Runs a Lua program that works with ZooKeeper. SCRIPT is a name with a '/' or end
 '.lua', or '-' for standard input; `run` takes any file. `require "zklua"` is the library.
 
   -s SERVERS    where zk.connect() connects: host:port,host:port/chroot
-  -e CODE       runs CODE; may be repeated
+  -e CODE       runs CODE, where `zk` is the library; may be repeated
   -timeout MS   session timeout to ask for, in milliseconds
   -r            accepts a server that can only read
   --help        this text

@@ -24,7 +24,8 @@ end
 -- The program as a function, or nil, message, status.
 local function load_program(plan)
   if plan.action == "code" then
-    local program, message = load(plan.code, "=(-e)")
+    -- Who types a line does not want to type what every line would begin with.
+    local program, message = load('local zk = require "zklua" ' .. plan.code, "=(-e)")
     return program, message, FAILURE
   end
   local name = plan.file ~= "-" and plan.file or nil

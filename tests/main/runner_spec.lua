@@ -32,6 +32,7 @@ local CASES = {
   { name = "gives arguments", args = { "-e", "print(#arg, arg[1], arg[0], ...)", "x", "-s" }, code = 0,
     out = "^2\tx\t%-e\tx\t%-s\n$" },
   { name = "joins several -e", args = { "-e", "local x = 1", "-e", "print(x)" }, code = 0, out = "^1\n" },
+  { name = "has the library at hand in -e", args = { "-e", "print(zk == require('zklua'))" }, code = 0, out = "^true\n" },
   { name = "reads standard input", args = { "-", "x" }, stdin = "print('in', ...)", code = 0, out = "^in\tx\n$" },
   { name = "knows a script by its first line", args = { "-" }, stdin = "#!/usr/bin/zklua\nprint(1)",
     code = 0, out = "^1\n$" },
