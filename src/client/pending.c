@@ -197,6 +197,23 @@ struct zkl_pending *zkl_pendings_due(const struct zkl_pendings *pendings, int64_
     return ZKL_LIST_ELEMENT(first->place, struct zkl_pending, deadline);
 }
 
+void zkl_pendings_compact(struct zkl_pendings *pendings)
+{
+    struct zkl_chunks *chunks = &pendings->chunks;
+    for (struct zkl_list *at = pendings->queue.next; at != &pendings->queue; at = at->next) {
+        struct zkl_pending *pending = ZKL_LIST_ELEMENT(at, struct zkl_pending, link);
+        if (pending->place == ZKL_PLACE_SHOWN) continue; /* the driver may be reading it */
+        if (!zkl_chunks_reserve(chunks, pending->frame_size)) return;
+        size_t room;
+        uint8_t *frame = zkl_chunks_room(chunks, &room);
+        memcpy(frame, pending->frame, pending->frame_size);
+        struct zkl_chunk *chunk = zkl_chunks_take(chunks, pending->frame_size);
+        zkl_chunks_give_back(chunks, pending->chunk);
+        pending->chunk = chunk;
+        pending->frame = frame;
+    }
+}
+
 /* --- output ----------------------------------------------------------------- */
 
 static void show(struct zkl_pendings *pendings, struct zkl_pending *pending)

@@ -97,6 +97,10 @@ struct zkl_pending *zkl_pendings_find(const struct zkl_pendings *pendings, int32
 /* The request whose deadline is due, or NULL. */
 struct zkl_pending *zkl_pendings_due(const struct zkl_pendings *pendings, int64_t now_ms);
 
+/* Brings frames that wait together: those between them that were taken off leave holes,
+ * and a chunk with one frame in it costs as much as a full one. */
+void zkl_pendings_compact(struct zkl_pendings *pendings);
+
 struct zkl_slice zkl_pendings_output(struct zkl_pendings *pendings);
 /* Counts `size` bytes of the output as sent; *frames grows by the whole frames. */
 void zkl_pendings_sent(struct zkl_pendings *pendings, size_t size, int64_t now_ms,

@@ -154,8 +154,8 @@ static int encode(struct zkl_client *client, const struct zkl_request *request, 
     }
     if (zkl_writer_fits(&writer)) return ZKL_OK;
 
-    /* Requests that were taken off leave holes: their memory is bounded too. */
-    if (chunks->total / 2 > most + ZKL_CHUNK_CAPACITY) return ZKL_E_LIMIT;
+    /* Twice what may wait, so that bringing it together is paid for by what made the holes. */
+    if (chunks->total / 2 > most + ZKL_CHUNK_CAPACITY) zkl_pendings_compact(&client->pendings);
     if (!zkl_chunks_reserve(chunks, writer.size)) return ZKL_E_NOMEM;
     writer = (struct zkl_writer) { NULL, 0, 0 };
     writer.base = zkl_chunks_room(chunks, &writer.capacity);
