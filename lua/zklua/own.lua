@@ -279,8 +279,8 @@ local function delete(client, node, path, timeout)
     local done, message, code, index =
       client:transaction():delete(path):delete(node.also):commit(options)
     return (done or code == "NONODE" and index == 1) and true, message, code
-  elseif node.owned or node.proof and node.tried then
-    -- The first attempt may have succeeded, and what is there now be another's.
+  elseif node.owned or node.proof then
+    -- An attempt before may have succeeded, and what is there now be another's.
     local data, stat, code = client:get(path, { fresh = true, timeout = timeout })
     if data and (stat.ephemeral_owner ~= node.life.id or node.proof and data ~= node.proof) then
       return true
@@ -288,7 +288,6 @@ local function delete(client, node, path, timeout)
       return code == "NONODE" and true or nil, stat, code
     end
   end
-  node.tried = true
   options.missing_ok = true
   return client:delete(path, options)
 end

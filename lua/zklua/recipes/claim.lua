@@ -75,24 +75,44 @@ local function open_lease(self, worker, claim, deadline)
   return item
 end
 
-local function take_lease(self, worker, name, deadline)
-  local claim = new_claim(self, worker, name)
-  local done, message, code, index = self._client:transaction():check(worker.path)
-    :create(claim.path, claim.proof, { ephemeral = true }):commit({ deadline = deadline })
-  if not done and own.MAYBE[code] then
-    claim.tried = true
-    done, message, code = code == "CONNECTIONLOSS" and is_ours(self, claim, deadline), message, code
-    if done == false and code == "CONNECTIONLOSS" then
-      return nil -- it did not happen
-    elseif not done then
-      own.sweep(self._client, claim)
+-- Makes the claim: true, false (another was faster), or nil, message, code. Asks again for as
+-- long as it is known that it did not happen.
+local function make_claim(self, worker, claim, deadline)
+  while true do
+    local done, message, code, index = self._client:transaction():check(worker.path)
+      :create(claim.path, claim.proof, { ephemeral = true }):commit({ deadline = deadline })
+    if done then
+      return true
+    elseif code == "NODEEXISTS" or code == "NONODE" and index == 2 then
+      return false
+    elseif code == "NONODE" then
+      self._worker = nil
+      return nil, "SESSIONEXPIRED: the session ended while taking an item", "SESSIONEXPIRED"
+    elseif own.MAYBE[code] then
+      if own.PASSING[code] then
+        done, message, code = is_ours(self, claim, deadline)
+      end
+      if done then
+        return true
+      elseif done == nil then
+        own.sweep(self._client, claim)
+        return nil, message, code
+      end
+    else
+      return nil, message, code
+    end
+    done, message, code = own.pause(self._client)
+    if not done then
+      return nil, message, code
     end
   end
+end
+
+local function take_lease(self, worker, name, deadline)
+  local claim = new_claim(self, worker, name)
+  local done, message, code = make_claim(self, worker, claim, deadline)
   if done then
     return open_lease(self, worker, claim, deadline)
-  elseif code == "NODEEXISTS" or code == "NONODE" then
-    self._worker = not (code == "NONODE" and index == 1) and worker or nil
-    return nil -- another was faster; or a session is over
   end
   return nil, message, code
 end
