@@ -184,7 +184,8 @@ local function create_acl(session, options, level)
   if acl == nil then
     return session.acl
   end
-  return acls.encode(acl, level + 1)
+  local encoded = acls.encode(acl, level + 1) -- not a tail call: errors count levels
+  return encoded
 end
 M.create_acl = create_acl
 M.CREATE = CREATE
