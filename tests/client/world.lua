@@ -160,6 +160,7 @@ end
 
 -- --- the peer's hand ---------------------------------------------------------------------
 
+--- Whole frames' bodies, and the bytes behind them.
 local function split(bytes)
   local bodies = {}
   while true do
@@ -177,16 +178,23 @@ end
 --- frame, the connect request itself.
 function world:take(link)
   link = link or self.link
-  local inbox = self.inbox[link] or { bytes = "", begun = false }
-  self.inbox[link] = inbox
+  local pieces = {}
   while true do
     local bytes = self.client:output(link)
     if not bytes then
       break
     end
-    inbox.bytes = inbox.bytes .. bytes
+    pieces[#pieces + 1] = bytes
     self.client:sent(link, #bytes)
   end
+  return self:read(link, table.concat(pieces))
+end
+
+--- Reads what the client has written on `link`: pieces of any size.
+function world:read(link, bytes)
+  local inbox = self.inbox[link] or { bytes = "", begun = false }
+  self.inbox[link] = inbox
+  inbox.bytes = inbox.bytes .. bytes
   local bodies, taken = nil, {}
   bodies, inbox.bytes = split(inbox.bytes)
   for i, body in ipairs(bodies) do
