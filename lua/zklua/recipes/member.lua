@@ -101,16 +101,25 @@ function Member:_sweep()
     path = self._path, life = life, unsure = false, owned = true })
 end
 
---- Changes the data, now and for every healing.
+--- Changes the data, now and for every healing. Never writes to another client's node.
 ---@return true|nil, string|nil message, string|nil code
 function Member:set(data)
   own.string(data, "data")
   self._data = data
-  local stat, message, code = self._client:set(self._path, data)
-  if stat or code == "NONODE" then
-    return true -- being healed, with the new data
+  local client, path = self._client, self._path
+  while true do
+    local stat, message, code = client:exists(path)
+    if stat == false or stat and stat.ephemeral_owner ~= client:lifetime().id then
+      return true -- is being healed, with the new data
+    elseif stat then
+      stat, message, code = client:set(path, self._data, { version = stat.version })
+    end
+    if stat or code == "NONODE" then
+      return true
+    elseif code ~= "BADVERSION" then
+      return nil, message, code
+    end
   end
-  return nil, message, code
 end
 
 --- Takes the node away and heals it no more.
