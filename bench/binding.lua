@@ -66,7 +66,7 @@ local function measure(case)
       submit(client)
     end
     local submitted = clock()
-    client:output(attached.link)
+    while client:output(attached.link) do end
     client:feed(attached.link, batches[batch])
     local moved = clock()
     for _ = 1, BATCH do

@@ -95,7 +95,7 @@ function client:disconnected(link) end
 ---@param bytes string
 ---@return boolean ok  false: out of memory; give the link up
 function client:feed(link, bytes) end
---- Takes what there is to write and counts it as sent.
+--- Takes a piece of what there is to write and counts it as sent; nil when nothing is left.
 ---@param link integer
 ---@return string|nil bytes
 function client:output(link) end

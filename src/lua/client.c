@@ -32,6 +32,13 @@ struct zkl_allocator zkl_meter_allocator(struct zkl_meter *meter)
     return (struct zkl_allocator){ metered_allocate, meter };
 }
 
+/* The words of Lua's own error, so that whoever looks for them finds both. */
+static int raise_memory_error(lua_State *L)
+{
+    lua_pushliteral(L, "not enough memory");
+    return lua_error(L);
+}
+
 /* --- self --------------------------------------------------------------------- */
 
 struct zkl_binding *zkl_check_client(lua_State *L)
@@ -158,7 +165,7 @@ int zkl_new_client(lua_State *L)
     struct zkl_arg endpoints = option(L, "endpoints");
     options.endpoints = zkl_arg_endpoints(L, endpoints, &options.endpoint_count);
     binding->core = zkl_client_new(&options, zkl_clock_ms());
-    if (binding->core == NULL) return luaL_error(L, "not enough memory");
+    if (binding->core == NULL) return raise_memory_error(L);
     lua_pushvalue(L, self);
     return 1;
 }
@@ -333,7 +340,7 @@ static int method_set_endpoints(lua_State *L)
     size_t count;
     const struct zkl_slice *endpoints = zkl_arg_endpoints(L, ZKL_ARG(2, "endpoints"), &count);
     int status = zkl_client_set_endpoints(binding->core, endpoints, count, zkl_clock_ms());
-    if (status == ZKL_E_NOMEM) return luaL_error(L, "not enough memory");
+    if (status == ZKL_E_NOMEM) return raise_memory_error(L);
     return 0;
 }
 

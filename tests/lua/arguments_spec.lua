@@ -13,7 +13,8 @@ describe("core.acl", function()
   for _, case in ipairs({
     { "bits", { { perms = 31, scheme = "world", id = "anyone" } } },
     { "letters", { { perms = "rw", scheme = "digest", id = "a:b" } }, bits = { 3 } },
-    { "all letters in any order", { { perms = "adcwr", scheme = "auth", id = "" } }, bits = { 31 } },
+    { "all letters in any order", { { perms = "adcwr", scheme = "auth", id = "" } },
+      bits = { 31 } },
     { "two entries", { { perms = 1, scheme = "world", id = "anyone" },
                        { perms = "a", scheme = "ip", id = "10.0.0.0/8" } }, bits = { 1, 16 } },
   }) do
@@ -119,9 +120,9 @@ describe("core.client", function()
     { "too long a list", { endpoints = long }, "endpoints: too many" },
     { "an endpoint that is no string", { endpoints = { 2181 } }, "endpoints: every entry" },
     { "an empty endpoint", { endpoints = { "" } }, "endpoints: every entry" },
-    { "a relative chroot", { endpoints = fine, chroot = "app" }, "#1 .*chroot: must start with '/'" },
+    { "a relative chroot", { endpoints = fine, chroot = "app" }, "#1 .*chroot: must start" },
     { "a chroot that is a number", { endpoints = fine, chroot = 1 }, "chroot: string expected" },
-    { "no time at all", { endpoints = fine, session_timeout = 0 }, "session_timeout: out of range" },
+    { "no time at all", { endpoints = fine, session_timeout = 0 }, "session_timeout: out of" },
     { "an endless session", { endpoints = fine, session_timeout = math.huge }, "session_timeout" },
     { "a session time that is no number", { endpoints = fine, session_timeout = 0 / 0 },
       "session_timeout" },
@@ -134,7 +135,8 @@ describe("core.client", function()
     { "a short password", { endpoints = fine, session = { id = "0x1", password = "00" } },
       "session.password: 32 hexadecimal digits" },
     { "a password of other letters",
-      { endpoints = fine, session = { id = "0x1", password = ("g"):rep(32) } }, "session.password" },
+      { endpoints = fine, session = { id = "0x1", password = ("g"):rep(32) } },
+      "session.password" },
     { "a negative seed", { endpoints = fine, seed = -1 }, "seed: out of range" },
     { "a reply limit of 0", { endpoints = fine, reply_max = 0 }, "reply_max: out of range" },
     { "a request limit that is text", { endpoints = fine, request_max = "1" }, "request_max" },
@@ -162,7 +164,7 @@ describe("an argument of the wrong kind", function()
   local client = new_client()
   local cases = {
     { "get", { 7 }, "path: string expected, got number" },
-    { "get", {}, "path: string expected, got no value" },
+    { "get", {}, "path: string expected, got nil" },
     { "get", { "/a", false, "soon" }, "deadline: number expected, got string" },
     { "get", { "/a", false, 0 / 0 }, "deadline: is not a number" },
     { "exists", { {} }, "path: string" },
@@ -199,7 +201,7 @@ describe("an argument of the wrong kind", function()
       local unpack = table.unpack or unpack
       assert.error_matches(function()
         client[case[1]](client, unpack(case[2], 1, 7))
-      end, case[3]:gsub("got no value", "got n"), nil, false)
+      end, case[3])
     end)
   end
 

@@ -32,7 +32,8 @@ end
 null.null = true
 local S = frames.stat(stat)
 
-local acl = { { perms = 31, scheme = "world", id = "anyone" }, { perms = 1, scheme = "ip", id = "" } }
+local acl = { { perms = 31, scheme = "world", id = "anyone" },
+  { perms = 1, scheme = "ip", id = "" } }
 
 -- method, arguments, body of the reply, values after the code
 local cases = {
@@ -220,6 +221,20 @@ describe("a watch event", function()
       assert.is_nil(client:event())
     end)
   end
+
+  it("of an unknown type is a gap: something happened", function()
+    local client, attached = attach()
+    client:add_watch("/a")
+    attached:answer(0, i32(0))
+    assert(client:feed(attached.link, frames.watch_event(99, "/a")))
+    local kind, what, path = client:event()
+    -- The core may also refuse the peer for it.
+    if kind == "watch" then
+      assert.same({ "gap", "/a" }, { what, path })
+    else
+      assert.equal("disconnect", kind)
+    end
+  end)
 
   it("has no zxid where the server sent none", function()
     local client, attached = attach()
