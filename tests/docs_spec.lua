@@ -2,16 +2,11 @@
 -- a real server. A fragment is given `zk` and a connected `c`; an endless one is stopped after a
 -- moment and must not have failed by then; a block of output behind an example is what it prints.
 local check = dofile("tools/check_docs.lua")
+local child = require("support.child")
 local chroot = require("support.chroot")
 
-local INTERPRETER = rawget(_G, "jit") and "luajit" or "lua5.4"
 local STRICT = [[setmetatable(_G, { __newindex = function(_, name) error("global " .. name, 2) end }) ]]
 local FRAGMENT = [[local zk = require("zklua") local c = assert(zk.connect()) ]]
-local KILLED = 137
-
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
 
 -- The example with its line numbers on the page, its server ours.
 local function program_of(block, servers)
@@ -23,28 +18,12 @@ local function program_of(block, servers)
     .. (fragment and "\nc:close()\n" or "")
 end
 
-local function run(block)
-  local servers, name = chroot("docs"), os.tmpname()
-  local file = assert(io.open(name, "wb"))
-  assert(file:write(program_of(block, servers)))
-  file:close()
-  local pipe = assert(io.popen(table.concat({
-    "ZKLUA_SERVER=" .. quote(servers), "LUA_PATH=" .. quote(package.path),
-    "LUA_CPATH=" .. quote(package.cpath), "timeout --signal=KILL",
-    block.kind == "endless" and "1" or "30", INTERPRETER, name, "2>&1; echo status $?",
-  }, " ")))
-  local text = pipe:read("*a")
-  pipe:close()
-  os.remove(name)
-  local output, status = text:match("^(.*)status (%d+)\n$")
-  return output, tonumber(status)
-end
-
 describe("the example at", function()
   for _, block in ipairs(check.all_blocks()) do
     it(("%s:%d runs"):format(block.page, block.line), function()
-      local output, status = run(block)
-      assert.equal(block.kind == "endless" and KILLED or 0, status, output)
+      local endless, servers = block.kind == "endless", chroot("docs")
+      local output, status = child.run(program_of(block, servers), servers, endless and 1 or 30)
+      assert.equal(endless and child.KILLED or 0, status, output)
       if block.output then
         assert.equal(block.output, output)
       end
