@@ -38,7 +38,10 @@ enum zkl_word {
 #undef X
 };
 
-#define zkl_push_word(L, word) ((void)lua_rawgeti((L), ZKL_UPVALUE_WORDS, (word)))
+static inline void zkl_push_word(lua_State *L, enum zkl_word word)
+{
+    (void)lua_rawgeti(L, ZKL_UPVALUE_WORDS, (int)word);
+}
 
 /* --- metrics ---------------------------------------------------------------- */
 
