@@ -74,6 +74,8 @@ for _, case in ipairs({
   { "multi", { { "check", "/a" }, { "check", "/b" }, { "check", "/c" } },
     fail(0) .. fail(-103) .. fail(-2), { { op = "error", code = "OK" },
       { op = "error", code = "BADVERSION" }, { op = "error", code = "RUNTIMEINCONSISTENCY" } }, 2 },
+  { "multi", { { "check", "/a" }, { "check", "/b" } }, fail(-2) .. fail(-101),
+    { { op = "error", code = "RUNTIMEINCONSISTENCY" }, { op = "error", code = "NONODE" } }, 2 },
   { "multi_read", { { "get", "/a" }, { "children", "/b" }, { "get", "/c" }, { "get", "/d" } },
     result(4, str(nil) .. S) .. result(8, frames.strings({ "x" })) .. fail(-101) .. fail(-102),
     { { op = "get", data = "", stat = null }, { op = "children", children = { "x" } },
