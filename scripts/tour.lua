@@ -1,6 +1,5 @@
 -- A guided tour of the four patterns: several tasks, each with a session of its own as if it were
 -- a program of its own. It ends by itself after a few seconds.
---
 -- Afterwards run lock.lua, queue.lua, barrier.lua and election.lua, each in several terminals.
 local zk = require "zklua"
 
@@ -33,9 +32,7 @@ end)
 print("2. Queue: the work is shared out; what a worker leaves undone goes to another")
 everyone("boss dan eve", function(c, name)
   local queue = c:queue(root .. "/queue")
-  if name == "boss" then
-    return say(name, "puts %d letters", #assert(queue:put_all({ "A", "B", "C", "D" })))
-  end
+  if name == "boss" then return assert(queue:put_all({ "A", "B", "C", "D" })) end
   for item in function() return (queue:take({ wait = 1 })) end do
     say(name, name == "dan" and "goes home with letter %s" or "delivers letter %s", item.data)
     if name == "dan" then return end -- his session ends, and the letter is back in the queue

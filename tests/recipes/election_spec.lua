@@ -172,8 +172,8 @@ for _, mode in ipairs({ "dynamic", "static" }) do
           if ending == "CANCELLED" then task:cancel() end
           assert.equal(ending, select(3, task:wait(5)))
           proxy:resume()
+          us:eventually(function() return #assert(c:ephemerals()) == 0 end)
           us:eventually(function() return #nodes() == 0 end)
-          assert.same({}, c:ephemerals())
         end)
       end
     end

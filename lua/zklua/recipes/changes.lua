@@ -1,6 +1,7 @@
---- A stream of the values that a watched read gives: the present one, then each that differs.
+--- A stream of who is first in a line or an office: now, then whenever that is another; false for
+--- nobody.
 ---
---- What comes and goes between two reads is not seen; the last value always is. Connection loss is
+--- Who comes and goes between two reads is not seen; the last one always is. Connection loss is
 --- waited out, and a new session reads again: the client tells all watches when it begins. Ends with nil when it is closed, when the client is,
 --- or when the task is cancelled.
 local own = require "zklua.own"
@@ -10,12 +11,15 @@ Changes.__index = Changes
 
 local M = {}
 
----@param read fun(watch: table): any, string|nil, string|nil  arms `watch`; nil, message, code fails
----@param same fun(a: any, b: any): boolean
-function M.new(client, read, same)
-  local stream = setmetatable({ _client = client, _read = read, _same = same,
+---@param seats table  of line.lua or office.lua
+function M.new(client, seats)
+  local stream = setmetatable({ _client = client, _seats = seats,
     _wake = client.runtime:event() }, Changes)
   return stream, nil, nil, stream
+end
+
+local function same(a, b)
+  return (a and a.token) == (b and b.token)
 end
 
 --- The next value; nil, message, code at the end or when `timeout` is over.
@@ -27,9 +31,9 @@ function Changes:next(timeout)
     local value, message, code
     if self._stale ~= false then
       self._stale = false
-      value, message, code = self._read(self._wake)
+      value, message, code = self._seats:first(own.deadline(client), self._wake)
     end
-    if value ~= nil and (self._last == nil or not self._same(self._last, value)) then
+    if value ~= nil and (self._last == nil or not same(self._last, value)) then
       self._last = value
       return value
     elseif code and (own.PASSING[code] or code == "SESSIONEXPIRED" and client:lifetime().alive) then

@@ -87,25 +87,54 @@ function Line:read(deadline, watch)
   return entries
 end
 
+-- Reads the line in a task of its own: asked right behind a create, without waiting for its reply,
+-- the list comes in the same round trip and shows the new node, for a server answers one session in
+-- order. Nobody relies on that: a list without our node is thrown away.
+local function read_ahead(line, deadline)
+  local ahead = { done = line.client.runtime:event() }
+  line.client.runtime:daemon(function()
+    ahead.entries = line:read(deadline)
+    ahead.done:set()
+  end)
+  return ahead
+end
+
 --- Takes a place at the end of the line.
 ---@return table|nil place, string|nil message, string|nil code
 function Line:join(deadline)
   local id, suffix = dialects.new_name(self._words, self._kind)
+  local ahead = read_ahead(self, deadline)
   local node, message, code = own.make(self.client, { parent = self.path, id = id,
     suffix = suffix, sequential = true, data = self._data }, deadline)
   if not node then
     return nil, message, code
   end
   local _, sequence = dialects.shape(node.name)
-  return setmetatable({ node = node, sequence = sequence, _line = self, _client = self.client },
-    Place)
+  return setmetatable({ node = node, sequence = sequence, _line = self, _client = self.client,
+    _ahead = ahead }, Place)
+end
+
+-- The list that was asked for while joining, if it shows us.
+local function list_of_joining(self, deadline)
+  local ahead = self._ahead
+  self._ahead = nil
+  if ahead and not self.node.unsure and ahead.done:wait_until(deadline) then
+    for _, entry in ipairs(ahead.entries or {}) do
+      if entry.name == self.node.name then
+        return ahead.entries
+      end
+    end
+  end
 end
 
 -- The name of the nearest before us that excludes us (false: we are at the front) and of the
 -- first of those; nil: not known.
 function Place:_look(deadline)
   local node = self.node
-  local entries, message, code = self._line:read(deadline)
+  local entries, message, code = list_of_joining(self, deadline), nil, nil
+  if not entries then
+    entries, message, code = self._line:read(deadline)
+  end
   if not entries then
     return nil, message, code
   end

@@ -14,6 +14,7 @@
 local Held = require "zklua.holder"
 local Line = require "zklua.recipes.line"
 local own = require "zklua.own"
+local seat = require "zklua.recipes.seat"
 
 local OPTIONS = { id = "string", dialect = "string", sees = "table", reentrant = "boolean" }
 
@@ -55,19 +56,11 @@ local function take(lock, deadline, stay, level)
     held._depth = held._depth + 1
     return held
   end
-  local line = lock._line
-  local place, message, code = line:join(deadline)
-  if not place then
-    return nil, message, code
+  local message, code
+  held, message, code = seat.take(lock._client, lock._line, deadline, stay)
+  if not held then
+    return held, message, code
   end
-  local front
-  front, message, code = place:wait(deadline, stay)
-  if front == false then
-    return false, line:busy(message), "BUSY"
-  elseif not front then
-    return nil, message, code
-  end
-  held = Held.new(lock._client, place.node, { what = "lock " .. line.path })
   mine[key] = held
   held._forget = function()
     mine[key] = nil

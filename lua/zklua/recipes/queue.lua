@@ -21,9 +21,7 @@ local supply = require "zklua.recipes.supply"
 local Queue = {}
 Queue.__index = Queue
 
-local M = {}
-
-function M.new(client, path, options)
+local function new(client, path, options)
   own.path(path)
   options = own.options(options, { lease = "boolean", limit = "number", id = "string" })
   if path == "/" then
@@ -66,7 +64,6 @@ local function add(self, list, deadline)
 end
 
 --- Adds an item at the end; its path.
----@return string|nil path, string|nil message, string|nil code
 function Queue:put(data, options)
   own.string(data, "data")
   local paths, message, code = add(self, { data }, own.call_deadline(self._client, options))
@@ -74,7 +71,6 @@ function Queue:put(data, options)
 end
 
 --- Adds all or none, in this order, in one transaction; their paths.
----@return string[]|nil paths, string|nil message, string|nil code
 function Queue:put_all(list, options)
   for i, data in ipairs(list) do
     own.string(data, ("list[%d]"):format(i))
@@ -83,7 +79,6 @@ function Queue:put_all(list, options)
 end
 
 --- Takes the oldest item that nobody works on, waiting at most `wait` seconds for one.
----@return zklua.Item|nil item, string|nil message, string|nil code
 function Queue:take(options)
   local client, deadline = self._client, own.deadline(self._client, options)
   local visit = self._supply:visit()
@@ -100,6 +95,9 @@ function Queue:take(options)
     end
   until item or code
   visit:leave()
+  if code == "TIMEOUT" and client.runtime:now() >= deadline then
+    message, code = "EMPTY: " .. message, "EMPTY" -- no answer in time is nothing in time
+  end
   return item, message, code
 end
 
@@ -119,4 +117,4 @@ function Queue:close()
   return self._supply:close()
 end
 
-return M
+return { new = new }
