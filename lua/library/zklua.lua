@@ -167,7 +167,9 @@ function zk.connect(servers, options) end
 
 -- Tasks ----------------------------------------------------------------------------------------
 
---- Starts `fn(...)` as a task; it begins when the caller next waits.
+--- Starts `fn(...)` as a task; it begins when the caller next waits. A program ends with its main
+--- chunk: wait for the tasks that matter (`task:wait`, `zk.group`). Under a loop of your own, the
+--- loop goes on for them.
 ---@param fn function
 ---@param ... any
 ---@return zklua.Task
@@ -734,7 +736,8 @@ function Client:unwatch(path, kind, watch) end
 
 --- Ends the session: what was asked before is still answered, then the ephemerals of the session
 --- go, at once and for everybody. When the server cannot be reached in time the session ends by
---- expiry instead. Closing twice is no mistake.
+--- expiry instead. Closing twice is no mistake. A client that is collected, or open when the Lua
+--- state is closed, does the same without waiting; `os.exit` without `true` does not.
 ---@param timeout number|nil  seconds; default: the call's, at most 5
 ---@return true
 function Client:close(timeout) end
@@ -954,7 +957,7 @@ function Held:set(path, data, options) end
 ---@param data string|zklua.Null|nil
 ---@param options zklua.CreateOptions|nil  without `parents`
 ---@return string|nil path
----@return zklua.Stat|string|nil stat  or the message
+---@return zklua.Stat|string|nil stat  where the server tells it; or the message
 ---@return zklua.Code|nil code
 function Held:create(path, data, options) end
 

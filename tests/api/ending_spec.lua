@@ -16,10 +16,9 @@ local ENDINGS = {
   { "exits and closes the state", "os.exit(0, true)" },
   { "drops its client", "c = nil; collectgarbage(); collectgarbage(); zk.sleep(0.1)" },
   { "stood still for longer than its session", [[
-      c:on("expired", function() end)
       local back = zk.now() + 3
       while zk.now() < back do end
-      c:close()]], says = "ran for 3" },
+      c:close()]] },
   { "closes with everything open", [[
       local held = assert(c:lock("/lock"):acquire())
       local live, cache = assert(c:live("/x")), c:cache("/")
@@ -39,11 +38,7 @@ describe("a program that", function()
       local servers = chroot("ending")
       local output, status = child.run(BEGIN .. ending[2], servers, 20)
       assert.equal(0, status, output)
-      if ending.says then
-        assert.matches(ending.says, output, 1, true)
-      else
-        assert.equal("", output)
-      end
+      assert.equal("", output)
       if not ending.lingers then
         local c = assert(require("zklua").connect(servers))
         local gone = assert(c:live("/here"))
