@@ -169,6 +169,8 @@ local function java_command(dir, options)
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dzookeeper.forceSync=" .. (options.force_sync and "yes" or "no"),
     "-Dreadonlymode.enabled=" .. (options.readonly and "true" or "false"),
+    -- A vote that was lost is repeated within a second, not within a minute.
+    "-Dzookeeper.fastleader.maxNotificationInterval=1000",
   }
   if not options.server_jit then
     command[#command + 1] = "-XX:TieredStopAtLevel=1"
@@ -371,6 +373,17 @@ function Ensemble:wait_leader(timeout, all)
     end
     return leader
   end) or nil
+end
+
+--- How each server is and what it complained of last, for a message.
+---@return string
+function Ensemble:describe()
+  local lines = {}
+  for i, server in ipairs(self.servers) do
+    lines[i] = ("\nserver %d, port %d: %s\n%s"):format(i, server.port,
+      server:alive() and (server:mode() or "not serving") or "dead", server:log():sub(-2000))
+  end
+  return table.concat(lines)
 end
 
 --- Ends all servers and removes their data.

@@ -9,8 +9,9 @@ local LIMIT = 20 -- seconds; a spec that needs more has failed
 --- The build directory under test, by the module path that this run was given.
 ---@return string
 function program.build()
-  local place = package.cpath:match("([^;]-)/lua5%.4/%?%.so") or package.cpath:match("([^;]-)/luajit/%?%.so")
-  return assert(place, "no build directory in package.cpath: " .. package.cpath)
+  local place = package.cpath:match("([^;]-)/lua5%.4/%?%.so")
+    or package.cpath:match("([^;]-)/luajit/%?%.so")
+  return assert(place and uv.fs_realpath(place), "no build directory in " .. package.cpath)
 end
 
 --- The zklua executable of the build under test.
