@@ -9,6 +9,7 @@ static const struct {
     const char *name;
     lua_CFunction open;
 } PARTS[] = {
+    { "base", zkl_testing_open_base },
     { "client", zkl_testing_open_client },
     { "host", zkl_testing_open_host },
     { "wire", zkl_testing_open_wire },

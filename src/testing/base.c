@@ -1,0 +1,408 @@
+/* The containers of src/base as objects of Lua: each method is one call, each object has an
+ * allocator of its own that counts and fails. */
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/chunks.h"
+#include "base/heap.h"
+#include "base/map.h"
+#include "base/random.h"
+#include "testing/allocator.h"
+
+/* --- what all of them have ------------------------------------------------------------ */
+
+static int push_object(lua_State *L, const char *metatable)
+{
+    luaL_getmetatable(L, metatable);
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+static void define(lua_State *L, const char *metatable, const luaL_Reg *methods,
+                   lua_CFunction collect)
+{
+    luaL_newmetatable(L, metatable);
+    lua_newtable(L);
+    for (; methods->name != NULL; methods++) {
+        lua_pushcfunction(L, methods->func);
+        lua_setfield(L, -2, methods->name);
+    }
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, collect);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+}
+
+/* memory() and fail(from, to) of an object whose allocator comes first. */
+static int object_memory(lua_State *L)
+{
+    return zkl_testing_push_memory(L, lua_touserdata(L, 1));
+}
+
+static int object_fail(lua_State *L)
+{
+    struct zkl_testing_allocator *allocator = lua_touserdata(L, 1);
+    allocator->requests = 0;
+    zkl_testing_set_failure(L, 2, allocator);
+    return 0;
+}
+
+/* --- buffer ----------------------------------------------------------------------------- */
+
+struct buffer_object {
+    struct zkl_testing_allocator allocator;
+    struct zkl_buffer buffer;
+};
+
+static struct zkl_buffer *to_buffer(lua_State *L)
+{
+    return &((struct buffer_object *)luaL_checkudata(L, 1, "zklua.testing.buffer"))->buffer;
+}
+
+static int buffer_new(lua_State *L)
+{
+    struct buffer_object *object = lua_newuserdata(L, sizeof *object);
+    memset(object, 0, sizeof *object);
+    struct zkl_allocator hook = zkl_testing_hook(&object->allocator);
+    zkl_buffer_init(&object->buffer, &hook);
+    return push_object(L, "zklua.testing.buffer");
+}
+
+static int buffer_free(lua_State *L)
+{
+    zkl_buffer_free(to_buffer(L));
+    return object_memory(L);
+}
+
+static int buffer_append(lua_State *L)
+{
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 2, &size);
+    lua_pushboolean(L, zkl_buffer_append(to_buffer(L), bytes, size));
+    return 1;
+}
+
+/* Gives what it consumed. */
+static int buffer_consume(lua_State *L)
+{
+    struct zkl_buffer *buffer = to_buffer(L);
+    size_t size = (size_t)luaL_checknumber(L, 2);
+    lua_pushlstring(L, (const char *)buffer->base + buffer->start, size);
+    zkl_buffer_consume(buffer, size);
+    return 1;
+}
+
+/* Consumes and holds; gives where the bytes are, for peek. */
+static int buffer_consume_held(lua_State *L)
+{
+    struct zkl_buffer *buffer = to_buffer(L);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)zkl_buffer_start(buffer));
+    zkl_buffer_hold(buffer);
+    zkl_buffer_consume(buffer, (size_t)luaL_checknumber(L, 2));
+    return 1;
+}
+
+static int buffer_peek(lua_State *L)
+{
+    lua_pushlstring(L, lua_touserdata(L, 2), (size_t)luaL_checknumber(L, 3));
+    return 1;
+}
+
+static int buffer_let_go(lua_State *L)
+{
+    zkl_buffer_let_go(to_buffer(L));
+    return 0;
+}
+
+static int buffer_clear(lua_State *L)
+{
+    zkl_buffer_clear(to_buffer(L));
+    return 0;
+}
+
+static int buffer_size(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)zkl_buffer_size(to_buffer(L)));
+    return 1;
+}
+
+/* --- map of numbers, whose hash the spec chooses ------------------------------------------ */
+
+struct map_element {
+    struct zkl_map_node node;
+    int64_t key;
+};
+
+struct map_object {
+    struct zkl_testing_allocator allocator;
+    struct zkl_map map;
+};
+
+static struct zkl_map *to_map(lua_State *L)
+{
+    return &((struct map_object *)luaL_checkudata(L, 1, "zklua.testing.map"))->map;
+}
+
+static int map_new(lua_State *L)
+{
+    struct map_object *object = lua_newuserdata(L, sizeof *object);
+    memset(object, 0, sizeof *object);
+    struct zkl_allocator hook = zkl_testing_hook(&object->allocator);
+    zkl_map_init(&object->map, &hook);
+    return push_object(L, "zklua.testing.map");
+}
+
+static struct map_element *map_find(struct zkl_map *map, int64_t key, uint64_t hash)
+{
+    struct zkl_map_node *node = zkl_map_first(map, hash);
+    while (node != NULL && ((struct map_element *)node)->key != key) {
+        node = zkl_map_next(node, hash);
+    }
+    return (struct map_element *)node;
+}
+
+/* insert(key, hash); false: no memory */
+static int map_insert(lua_State *L)
+{
+    struct zkl_map *map = to_map(L);
+    struct zkl_allocator *hook = &map->allocator;
+    bool reserved = zkl_map_reserve(map);
+    struct map_element *element =
+        reserved ? hook->allocate(hook->context, NULL, 0, sizeof *element) : NULL;
+    lua_pushboolean(L, element != NULL);
+    if (element == NULL) return 1;
+    element->key = (int64_t)luaL_checknumber(L, 2);
+    zkl_map_insert(map, &element->node, (uint64_t)luaL_checknumber(L, 3));
+    return 1;
+}
+
+static int map_has(lua_State *L)
+{
+    struct map_element *element = map_find(to_map(L), (int64_t)luaL_checknumber(L, 2),
+                                           (uint64_t)luaL_checknumber(L, 3));
+    lua_pushboolean(L, element != NULL);
+    return 1;
+}
+
+static void map_drop(struct zkl_map *map, struct map_element *element)
+{
+    zkl_map_remove(map, &element->node);
+    map->allocator.allocate(map->allocator.context, element, sizeof *element, 0);
+}
+
+static int map_remove(lua_State *L)
+{
+    struct zkl_map *map = to_map(L);
+    struct map_element *element = map_find(map, (int64_t)luaL_checknumber(L, 2),
+                                           (uint64_t)luaL_checknumber(L, 3));
+    lua_pushboolean(L, element != NULL);
+    if (element != NULL) map_drop(map, element);
+    return 1;
+}
+
+/* count, buckets, longest chain */
+static int map_shape(lua_State *L)
+{
+    struct zkl_map *map = to_map(L);
+    size_t longest = 0;
+    for (size_t i = 0; i < map->bucket_count; i++) {
+        size_t length = 0;
+        for (struct zkl_map_node *at = map->buckets[i]; at != NULL; at = at->next) length++;
+        if (length > longest) longest = length;
+    }
+    lua_pushnumber(L, (lua_Number)map->count);
+    lua_pushnumber(L, (lua_Number)map->bucket_count);
+    lua_pushnumber(L, (lua_Number)longest);
+    return 3;
+}
+
+static int map_free(lua_State *L)
+{
+    struct zkl_map *map = to_map(L);
+    for (size_t i = 0; i < map->bucket_count; i++) {
+        while (map->buckets[i] != NULL) map_drop(map, (struct map_element *)map->buckets[i]);
+    }
+    zkl_map_free(map);
+    return object_memory(L);
+}
+
+/* --- heap of numbered places ---------------------------------------------------------------- */
+
+enum { PLACES = 4096 };
+
+struct heap_object {
+    struct zkl_testing_allocator allocator;
+    struct zkl_heap heap;
+    struct zkl_heap_place places[PLACES];
+};
+
+static struct heap_object *to_heap(lua_State *L)
+{
+    return luaL_checkudata(L, 1, "zklua.testing.heap");
+}
+
+static struct zkl_heap_place *to_place(lua_State *L)
+{
+    lua_Integer number = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, number >= 1 && number <= PLACES, 2, "no such place");
+    return &to_heap(L)->places[number - 1];
+}
+
+static int heap_new(lua_State *L)
+{
+    struct heap_object *object = lua_newuserdata(L, sizeof *object);
+    memset(object, 0, sizeof *object);
+    for (size_t i = 0; i < PLACES; i++) object->places[i].index = ZKL_HEAP_NOWHERE;
+    struct zkl_allocator hook = zkl_testing_hook(&object->allocator);
+    zkl_heap_init(&object->heap, &hook);
+    return push_object(L, "zklua.testing.heap");
+}
+
+static int heap_insert(lua_State *L)
+{
+    struct zkl_heap *heap = &to_heap(L)->heap;
+    bool reserved = zkl_heap_reserve(heap);
+    if (reserved) zkl_heap_insert(heap, to_place(L), (int64_t)luaL_checknumber(L, 3));
+    lua_pushboolean(L, reserved);
+    return 1;
+}
+
+static int heap_remove(lua_State *L)
+{
+    zkl_heap_remove(&to_heap(L)->heap, to_place(L));
+    return 0;
+}
+
+/* number, deadline */
+static int heap_first(lua_State *L)
+{
+    struct heap_object *object = to_heap(L);
+    const struct zkl_heap_item *first = zkl_heap_first(&object->heap);
+    if (first == NULL) return 0;
+    lua_pushnumber(L, (lua_Number)(first->place - object->places + 1));
+    lua_pushnumber(L, (lua_Number)first->deadline_ms);
+    return 2;
+}
+
+static int heap_free(lua_State *L)
+{
+    zkl_heap_free(&to_heap(L)->heap);
+    return object_memory(L);
+}
+
+/* --- chunks ----------------------------------------------------------------------------------- */
+
+struct chunks_object {
+    struct zkl_testing_allocator allocator;
+    struct zkl_chunks chunks;
+};
+
+static struct zkl_chunks *to_chunks(lua_State *L)
+{
+    return &((struct chunks_object *)luaL_checkudata(L, 1, "zklua.testing.chunks"))->chunks;
+}
+
+static int chunks_new(lua_State *L)
+{
+    struct chunks_object *object = lua_newuserdata(L, sizeof *object);
+    memset(object, 0, sizeof *object);
+    struct zkl_allocator hook = zkl_testing_hook(&object->allocator);
+    zkl_chunks_init(&object->chunks, &hook);
+    return push_object(L, "zklua.testing.chunks");
+}
+
+/* add(bytes) gives chunk and address; nil: no memory */
+static int chunks_add(lua_State *L)
+{
+    struct zkl_chunks *chunks = to_chunks(L);
+    size_t size, room;
+    const char *bytes = luaL_checklstring(L, 2, &size);
+    if (!zkl_chunks_reserve(chunks, size)) return 0;
+    uint8_t *at = zkl_chunks_room(chunks, &room);
+    memcpy(at, bytes, size);
+    lua_pushlightuserdata(L, zkl_chunks_take(chunks, size));
+    lua_pushlightuserdata(L, at);
+    return 2;
+}
+
+static int chunks_give_back(lua_State *L)
+{
+    zkl_chunks_give_back(to_chunks(L), lua_touserdata(L, 2));
+    return 0;
+}
+
+static int chunks_total(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)to_chunks(L)->total);
+    return 1;
+}
+
+static int chunks_free(lua_State *L)
+{
+    zkl_chunks_free(to_chunks(L));
+    return object_memory(L);
+}
+
+/* --- random, and the list of all ----------------------------------------------------------------- */
+
+/* random(seed, limit, count): a list; with limit 0 the generator's own words as text */
+static int random_list(lua_State *L)
+{
+    struct zkl_random random = { (uint64_t)luaL_checknumber(L, 1) };
+    int64_t limit = (int64_t)luaL_checknumber(L, 2);
+    int count = (int)luaL_checkinteger(L, 3);
+    lua_newtable(L);
+    for (int i = 1; i <= count; i++) {
+        if (limit == 0) {
+            static const char digits[] = "0123456789abcdef";
+            uint64_t word = zkl_random_next(&random);
+            char text[16];
+            for (int j = 0; j < 16; j++) text[j] = digits[(word >> (60 - 4 * j)) & 15];
+            lua_pushlstring(L, text, sizeof text);
+        } else {
+            lua_pushnumber(L, (lua_Number)zkl_random_below(&random, limit));
+        }
+        lua_rawseti(L, -2, i);
+    }
+    return 1;
+}
+
+int zkl_testing_open_base(lua_State *L)
+{
+    static const luaL_Reg buffer[] = {
+        { "append", buffer_append }, { "consume", buffer_consume },
+        { "consume_held", buffer_consume_held }, { "peek", buffer_peek },
+        { "let_go", buffer_let_go }, { "clear", buffer_clear }, { "size", buffer_size },
+        { "memory", object_memory }, { "fail", object_fail }, { "free", buffer_free },
+        { NULL, NULL },
+    };
+    static const luaL_Reg map[] = {
+        { "insert", map_insert }, { "has", map_has }, { "remove", map_remove },
+        { "shape", map_shape }, { "memory", object_memory }, { "fail", object_fail },
+        { "free", map_free }, { NULL, NULL },
+    };
+    static const luaL_Reg heap[] = {
+        { "insert", heap_insert }, { "remove", heap_remove }, { "first", heap_first },
+        { "memory", object_memory }, { "fail", object_fail }, { "free", heap_free },
+        { NULL, NULL },
+    };
+    static const luaL_Reg chunks[] = {
+        { "add", chunks_add }, { "give_back", chunks_give_back }, { "total", chunks_total },
+        { "peek", buffer_peek }, { "memory", object_memory }, { "fail", object_fail },
+        { "free", chunks_free }, { NULL, NULL },
+    };
+    static const luaL_Reg functions[] = {
+        { "buffer", buffer_new }, { "map", map_new }, { "heap", heap_new },
+        { "chunks", chunks_new }, { "random", random_list }, { NULL, NULL },
+    };
+    define(L, "zklua.testing.buffer", buffer, buffer_free);
+    define(L, "zklua.testing.map", map, map_free);
+    define(L, "zklua.testing.heap", heap, heap_free);
+    define(L, "zklua.testing.chunks", chunks, chunks_free);
+    lua_newtable(L);
+    for (const luaL_Reg *function = functions; function->name != NULL; function++) {
+        lua_pushcfunction(L, function->func);
+        lua_setfield(L, -2, function->name);
+    }
+    return 1;
+}
