@@ -352,6 +352,12 @@ function own.remove(client, node)
   return true
 end
 
+--- The failure of whoever waited on a session that has ended.
+function own.ended(life, where)
+  local code = life.ended_code or "SESSIONEXPIRED"
+  return nil, ("%s: the session ended %s"):format(code, where), code
+end
+
 -- Who is in the way -------------------------------------------------------------------------------
 
 --- Reads a node for a message, if that is quick.

@@ -115,6 +115,24 @@ describe("a queue", function()
       end)
     end
 
+    it("does not take another's claim for its own after a lost request, with " .. mode, function()
+      local c, proxy = us:proxied()
+      local queue, other = c:queue("/q", { lease = lease }), us:client():queue("/q")
+      assert(queue:put("a"))
+      proxy:lose_request("multi")
+      local task = zk.spawn(function() return queue:take() end)
+      us:eventually(function() return proxy.hits == 1 end)
+      proxy:refuse()
+      proxy:cut()
+      local item = assert(other:take({ wait = 10 }))
+      proxy:refuse(false)
+      us:eventually(function() return c:state() == "connected" end)
+      assert(zk.sleep(0.3))
+      assert.is_false(task:done())
+      assert(item:retry())
+      assert.equal("a", assert(task:wait(10)).data)
+    end)
+
     for _, point in ipairs({ "request", "reply" }) do
       it(("loses nothing when the task is cancelled at the %s of a claim, with %s"):format(
         point, mode), function()

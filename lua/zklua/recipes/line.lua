@@ -10,7 +10,8 @@
 --- read that finds the node or its absence, and the line is read again after each.
 --- Does not guarantee that being at the front lasts: see holder.lua.
 --- Loss of the connection: the place is kept and waiting goes on. End of the session: the place is
---- gone, SESSIONEXPIRED. Our node deleted by somebody: LOST. Cancellation: CANCELLED.
+--- gone, SESSIONEXPIRED, or CLOSED with its client. Our node deleted by somebody: LOST.
+--- Cancellation: CANCELLED.
 ---
 --- A child that contends in a dialect that ours does not count would be overlooked, and would
 --- overlook us: FOREIGN.
@@ -214,8 +215,7 @@ function Place:wait(deadline, stay)
   repeat
     front, message, code = self:_step(event, deadline, stay)
     if not life.alive then
-      front, code = nil, "SESSIONEXPIRED"
-      message = "SESSIONEXPIRED: the session ended in line for " .. self._line.path
+      front, message, code = own.ended(life, "in line for " .. self._line.path)
     elseif code == "TIMEOUT" and self._first and runtime:now() >= deadline then
       front, message, code = false, self._first, nil -- the time ran out between two waits
     elseif code and own.PASSING[code] then

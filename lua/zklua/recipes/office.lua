@@ -145,8 +145,7 @@ function Place:wait(deadline, stay)
       taken, message, code = self:_watch(event, deadline)
     end
     if not life.alive then
-      taken, code = nil, "SESSIONEXPIRED"
-      message = "SESSIONEXPIRED: the session ended waiting for " .. self._office.path
+      taken, message, code = own.ended(life, "waiting for " .. self._office.path)
     elseif code and own.PASSING[code] then
       local ok, why, what = own.pause(client)
       message, code = not ok and why or nil, not ok and what or nil

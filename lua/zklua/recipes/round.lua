@@ -105,7 +105,7 @@ local function persist(self, step, deadline)
   repeat
     ok, message, code = step(self, deadline)
     if not self._node.life.alive then
-      return nil, "SESSIONEXPIRED: the session ended at barrier " .. self._path, "SESSIONEXPIRED"
+      return own.ended(self._node.life, "at barrier " .. self._path)
     elseif own.PASSING[code] then
       local paused, why, what = own.pause(self._client)
       message, code = not paused and why or nil, not paused and what or nil
