@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "zklua/client.h"
 
 void zkl_auth_init(struct zkl_auth *auth, const struct zkl_allocator *allocator)
 {

@@ -6,8 +6,6 @@
 #include "base/list.h"
 #include "zklua/wire.h"
 
-#define ZKL_CREDENTIALS_MAX 64
-
 struct zkl_pending;
 
 struct zkl_credential {

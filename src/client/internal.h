@@ -4,7 +4,8 @@
  *   replies.c   takes frames in: matches, decodes, makes events
  *   links.c     what is written beside requests: handshake, credentials, watches, pings;
  *               and what happens when a link or the session ends
- *   client.c    the public calls, and the order in which things become events */
+ *   events.c    the order in which things become events, and what time brings
+ *   client.c    the other public calls: they note what happened */
 #ifndef ZKLUA_CLIENT_INTERNAL_H
 #define ZKLUA_CLIENT_INTERNAL_H
 
@@ -64,6 +65,13 @@ static inline void zkl_client_note_time(struct zkl_client *client, int64_t now_m
 static inline uint32_t zkl_client_main_link(const struct zkl_client *client)
 {
     return client->session.attempts[client->session.main].link;
+}
+
+/* closeSession goes behind everything else. */
+static inline bool zkl_client_close_is_next(const struct zkl_client *client)
+{
+    return client->close_queued && client->close_left > 0 &&
+           zkl_list_empty(&client->pendings.queue);
 }
 
 /* requests.c */

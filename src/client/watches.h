@@ -48,7 +48,8 @@ void zkl_watches_free(struct zkl_watches *watches);
 /* The entry of `chroot` .. `path`, or NULL. */
 struct zkl_watch *zkl_watches_find(const struct zkl_watches *watches, struct zkl_slice chroot,
                                    struct zkl_slice path);
-/* Finds or makes the entry and reserves one watch of `kind` in it. ZKL_E_LIMIT, ZKL_E_NOMEM: nothing was changed. */
+/* Finds or makes the entry and reserves one watch of `kind` in it. ZKL_E_LIMIT,
+ * ZKL_E_NOMEM: nothing was changed. */
 int zkl_watches_reserve(struct zkl_watches *watches, struct zkl_slice chroot,
                         struct zkl_slice path, uint32_t kind, struct zkl_watch **watch);
 /* Ends a reservation of `reserved_kind`; it counts as `kind` from now on (0: it does not). */

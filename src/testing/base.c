@@ -343,7 +343,7 @@ static int chunks_free(lua_State *L)
     return object_memory(L);
 }
 
-/* --- random, and the list of all ----------------------------------------------------------------- */
+/* --- random, and the list of all --------------------------------------------------------- */
 
 /* random(seed, limit, count): a list; with limit 0 the generator's own words as text */
 static int random_list(lua_State *L)

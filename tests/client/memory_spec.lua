@@ -63,11 +63,7 @@ end
 
 --- A life in which allocations from..to fail; gives how many it asked for.
 local function starve(from, to)
-  local client = testing.new({ endpoints = OPTIONS.endpoints, timeout = 9000, now = 1000, fail = from })
   local w = world.new(OPTIONS)
-  if client then
-    client:free()
-  end
   w.client:fail(from, to)
   local e = live(w)
   local requests = w.client:memory().requests

@@ -59,7 +59,7 @@ local function live(seed)
       w.client:unwatch("/a/b/c/n" .. random.below(5), kinds[random.below(5) + 1])
     end
     if random.below(100) == 0 then
-      w.client:set_endpoints(({ { "a", "b" }, { "a", "b", "c", "d" }, { "x" } })[random.below(3) + 1])
+      w.client:set_endpoints(random.pick({ { "a", "b" }, { "a", "b", "c", "d" }, { "x" } }))
     end
     e:step()
     if random.below(2) == 0 then

@@ -11,14 +11,16 @@
  * A link is one connection attempt, named by a number that is never used again:
  * calls that name a link which the client has given up are ignored, so a driver
  * need not order its callbacks. There is one link, and in read-only mode a second
- * one that looks for a writable server and takes the first one's place.
+ * one that looks for a writable server and takes the first one's place. Every CONNECT is
+ * followed by exactly one DISCONNECT of its link, also when the driver reported the end.
  *
  * Promises (each is an assertion and a property of the simulation):
  *  - every accepted submit is answered by exactly one REPLY event;
  *  - replies and watch events come in the order the server sent them;
  *  - after a terminal STATE (EXPIRED, AUTH_FAILED, CLOSED) come only the outstanding
  *    replies, then END, then nothing;
- *  - tick(deadline()) moves the deadline;
+ *  - when peek_event gives NONE, everything that was due is done: the deadline is later
+ *    than the time that was passed last;
  *  - events do not depend on how the input was split;
  *  - a failed call leaves the client as it was.
  * One client belongs to one thread at a time. */
@@ -50,6 +52,7 @@ struct zkl_client_options {
 #define ZKL_PENDING_MAX_DEFAULT 1000000
 #define ZKL_OUTPUT_SIZE_MAX_DEFAULT (64 * 1024 * 1024)
 #define ZKL_WATCH_MAX_DEFAULT 1000000
+#define ZKL_CREDENTIALS_MAX 64
 #define ZKL_SESSION_TIMEOUT_MS_DEFAULT 30000
 
 enum zkl_state {
@@ -97,6 +100,8 @@ enum zkl_watch_kind { /* bits of zkl_event.kinds; index of a list in setWatches 
 /* Beside enum zkl_watch_type in a WATCH event: this persistent watch was armed again
  * after a reconnection; servers do not replay what it missed. */
 #define ZKL_WATCH_GAP 100
+/* (One-shot kinds in a gap: the watch was to be served by a lasting one on the same path,
+ * which the server then refused. It is gone.) */
 
 /* Codes of a REPLY that no server sends, below all of Apache's. */
 enum zkl_local_code {
@@ -135,16 +140,22 @@ void zkl_client_free(struct zkl_client *client);
 
 /* The link is open in both directions. */
 void zkl_client_connected(struct zkl_client *client, uint32_t link, int64_t now_ms);
-/* The link failed or ended. Whole frames that were fed before are still delivered. */
+/* The link failed or ended. Whole frames that were fed before are still delivered. Requests
+ * that were wholly sent end with CONNECTIONLOSS; the others, a half-sent one too, wait for
+ * the next link. */
 void zkl_client_disconnected(struct zkl_client *client, uint32_t link, int64_t now_ms);
-/* Stores bytes, parses nothing. ZKL_E_NOMEM: nothing was stored; the driver gives the
- * link up by calling disconnected. */
+/* Stores bytes, parses nothing: take the events before feeding on and on, for what waits
+ * here is bounded by the driver alone. A frame in the making takes up to three times
+ * reply_size_max at its worst. ZKL_E_NOMEM: nothing was stored; the driver gives the link up
+ * by calling disconnected. */
 int zkl_client_feed(struct zkl_client *client, uint32_t link, const void *bytes, size_t size,
                     int64_t now_ms);
-/* Bytes to write, base NULL if none. They keep their address until sent, submit or tick
- * may append behind them. */
+/* Bytes to write, base NULL if none; ask again after sent, there may be more elsewhere. They
+ * keep their address until sent, submit or tick may append behind them. What was shown here
+ * may be on its way for all the client knows: its requests end as if they had been sent. */
 struct zkl_slice zkl_client_output(struct zkl_client *client, uint32_t link);
-/* `size` of them are on their way: from now on the requests inside may have happened. */
+/* `size` of them are on their way: from now on the requests inside may have happened. Call
+ * it before the bytes leave, or at once: valid_until_ms counts from here. */
 void zkl_client_sent(struct zkl_client *client, uint32_t link, size_t size, int64_t now_ms);
 
 /* --- events ----------------------------------------------------------------- */
@@ -157,7 +168,7 @@ void zkl_client_pop_event(struct zkl_client *client);
 
 /* --- time ------------------------------------------------------------------- */
 
-/* When tick wants to be called, or ZKL_NEVER. */
+/* When tick wants to be called, or ZKL_NEVER; not later than now while events wait. */
 int64_t zkl_client_deadline(const struct zkl_client *client);
 void zkl_client_tick(struct zkl_client *client, int64_t now_ms);
 
@@ -171,8 +182,9 @@ struct zkl_submit_options {
 /* Queues a request; *xid names it until its REPLY. Waits for a connection until the
  * deadline. chroot is ours to set. All operations of the protocol but ping, setWatches,
  * closeSession and the servers' own. auth: the credential is remembered, sent on every
- * connection, and answered when the server has accepted it; its xid is positive here and
- * -4 on the wire. A watch flag or addWatch registers a watch when the reply arrives.
+ * connection (ZKL_CREDENTIALS_MAX of them), and answered when the server has accepted it; its
+ * xid is positive here and -4 on the wire. A watch flag or addWatch registers a watch when
+ * the reply arrives.
  * Errors: ZKL_E_ARGUMENT (path, flags, ttl, ACL; nothing that could harm a server is ever
  * sent), ZKL_E_LIMIT, ZKL_E_OFFLINE, ZKL_E_ENDED, ZKL_E_NOMEM. */
 int zkl_client_submit(struct zkl_client *client, int64_t now_ms, const struct zkl_request *request,
@@ -196,7 +208,10 @@ void zkl_client_unwatch(struct zkl_client *client, struct zkl_slice path, uint32
                         int64_t now_ms);
 
 /* Ends the session: what was submitted is still answered, closeSession goes last, and at
- * `deadline_ms` the link is dropped whatever came of it. Then STATE CLOSED and END. */
+ * `deadline_ms` the link is dropped whatever came of it. Then STATE CLOSED and END. Without
+ * a session on the link there is nothing to send: it ends at once and leaves a session that
+ * may live to expire, unless requests wait for that session; for them, and no longer, it
+ * goes on looking for a server. */
 void zkl_client_close(struct zkl_client *client, int64_t now_ms, int64_t deadline_ms);
 
 /* A new server list: stays, or moves with the probability that keeps the load even. */
