@@ -1077,6 +1077,7 @@ function Client:multilock(locks) end
 ---@field data string|nil  shown to others instead of `id`
 ---@field mode "dynamic"|"static"|nil  dynamic: in order of arrival; static: whoever comes first to
 ---  one node, the others watch it. Default "dynamic"
+---@field dialect "curator"|"kazoo"|"apache"|nil  as of a lock; dynamic only
 
 --- One leader among many candidates. Guarantees and loss as for a lock; a term is a `held`.
 ---@param path string
@@ -1164,6 +1165,7 @@ function Election:appoint(id) end
 ---@field lease boolean|nil  true (default): at least once, an item comes back when its worker dies;
 ---  false: at most once, an item is gone when it is taken
 ---@field limit number|nil  `put` is FULL at so many items; default: none
+---@field id string|nil  who works on an item, for a person to read; default: the client's
 
 --- First in, first out, any number of producers and consumers. An empty queue waits on a watch.
 ---
