@@ -9,6 +9,7 @@ local core = require "zklua.core"
 local own = require "zklua.own"
 
 local unpack = table.unpack or unpack
+local SESSION_ENDED = "the session has ended"
 
 -- Flag: an event that stays set and has any number of waiters. -----------------------------------
 
@@ -133,10 +134,10 @@ function Held.new(client, node, options)
     _depth = 1,
   }, options.meta or meta)
   held._off = node.life:on_end(function()
-    lose(held, "the session has ended")
+    lose(held, SESSION_ENDED)
   end)
   if not node.life.alive then
-    lose(held, "the session has ended")
+    lose(held, SESSION_ENDED)
   elseif not options.unwatched then
     runtime:daemon(follow, held)
   end
@@ -209,6 +210,9 @@ end
 
 function Guarded:commit(options)
   local held = self._held
+  if not held._node.life.alive then
+    lose(held, SESSION_ENDED) -- nothing of ours may be written on a later session
+  end
   if held._over then
     return lost_answer(held)
   end
@@ -237,12 +241,13 @@ function Held:transaction()
   return setmetatable({ _held = self, _inner = inner }, guarded)
 end
 
--- The options of one operation, split into its own and those of the commit.
+local CALL_OPTIONS = { timeout = true, deadline = true, fail_fast = true }
+
+-- One operation under the guard; its options are split into its own and those of the commit.
 local function one(held, name, options, ...)
   local operation, call = {}, {}
   for key, value in pairs(options or {}) do
-    local whose = (key == "timeout" or key == "deadline" or key == "fail_fast") and call or operation
-    whose[key] = value
+    (CALL_OPTIONS[key] and call or operation)[key] = value
   end
   local transaction = held:transaction()
   local arguments = { ... }

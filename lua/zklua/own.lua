@@ -136,7 +136,8 @@ end
 function own.ensure(client, path, deadline)
   local container = true
   while true do
-    local made, message, code = client:create(path, "", { container = container, deadline = deadline })
+    local made, message, code =
+      client:create(path, "", { container = container, deadline = deadline })
     if made or code == "NODEEXISTS" then
       return true
     elseif code == "UNIMPLEMENTED" and container then

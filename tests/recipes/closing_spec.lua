@@ -15,7 +15,9 @@ describe("closing a client ends", function()
 
   for name, wait in pairs({
     ["a wait for a lock"] = function(c) return c:lock("/taken"):acquire() end,
-    ["a wait for an office"] = function(c) return c:election("/office", { mode = "static" }):latch() end,
+    ["a wait for an office"] = function(c)
+      return c:election("/office", { mode = "static" }):latch()
+    end,
     ["a campaign"] = function(c) return c:election("/taken"):campaign(error) end,
     ["a wait for an item"] = function(c) return c:queue("/q"):take() end,
     ["a wait at a barrier"] = function(c) return c:barrier("/b", { parties = 2 }):enter() end,

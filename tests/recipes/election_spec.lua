@@ -160,7 +160,8 @@ for _, mode in ipairs({ "dynamic", "static" }) do
 
     for _, point in ipairs({ "request", "reply" }) do
       for _, ending in ipairs({ "CANCELLED", "TIMEOUT" }) do
-        it(("leaves nothing when %s comes at the %s of its %s"):format(ending, point, write), function()
+        local name = ("leaves nothing when %s comes at the %s of its %s"):format(ending, point, write)
+        it(name, function()
           assert(us.observer:ensure("/top/e"))
           if mode == "static" then assert(us.observer:delete("/top/e")) end
           local c, proxy = us:proxied()

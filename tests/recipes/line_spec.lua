@@ -187,7 +187,8 @@ describe("a place in line", function()
     local c = us:client()
     local ahead = assert(line_of(us:client()):join(soon()))
     local place = assert(line_of(c):join(soon()))
-    assert(c:create("/line/" .. place.node.id .. "lock-", "", { ephemeral = true, sequential = true }))
+    assert(c:create("/line/" .. place.node.id .. "lock-", "",
+      { ephemeral = true, sequential = true }))
     place.node.unsure = true -- as after a create whose reply was lost
     local task = zk.spawn(function()
       return place:wait(soon(), true)
@@ -201,7 +202,8 @@ describe("a place in line", function()
   it("takes a late second node with it when it leaves from the front", function()
     local c = us:client()
     local place = assert(line_of(c):join(soon()))
-    assert(c:create("/line/" .. place.node.id .. "lock-", "", { ephemeral = true, sequential = true }))
+    assert(c:create("/line/" .. place.node.id .. "lock-", "",
+      { ephemeral = true, sequential = true }))
     place.node.unsure = true -- as after a create whose reply was lost
     assert.is_true(place:wait(soon(), true))
     assert(place:leave())
@@ -247,7 +249,8 @@ describe("a place in line", function()
     { "reply", "children" }, { "request", "get" }, { "reply", "get" },
   }) do
     for _, ending in ipairs({ "CANCELLED", "TIMEOUT" }) do
-      it(("leaves nothing when %s comes at the %s of %s"):format(ending, point[1], point[2]), function()
+      local name = ("leaves nothing when %s comes at the %s of %s"):format(ending, point[1], point[2])
+      it(name, function()
         assert(line_of(us:client()):join(soon()))
         local c, proxy = us:proxied()
         proxy["hold_" .. point[1]](proxy, point[2])

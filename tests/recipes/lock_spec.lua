@@ -219,15 +219,18 @@ describe("a lock", function()
   for name, case in pairs({
     ["the path"] = { "path", function(c) c:lock("l") end },
     ["the kind of path"] = { "path", function(c) c:lock(7) end },
-    ["an unknown option"] = { "unknown option \"idd\"", function(c) c:lock("/l", { idd = "x" }) end },
+    ["an unknown option"] =
+      { "unknown option \"idd\"", function(c) c:lock("/l", { idd = "x" }) end },
     ["an option's type"] = { "id must be a string", function(c) c:lock("/l", { id = 7 }) end },
     ["an unknown dialect"] = { "dialect", function(c) c:lock("/l", { dialect = "perl" }) end },
     ["an unknown option of acquire"] =
       { "unknown option", function(c) c:lock("/l"):acquire({ whait = 1 }) end },
-    ["the time to wait"] = { "wait must be a number", function(c) c:lock("/l"):acquire({ wait = "1" }) end },
+    ["the time to wait"] =
+      { "wait must be a number", function(c) c:lock("/l"):acquire({ wait = "1" }) end },
     ["the time to wait of with"] =
       { "wait must be a number", function(c) c:lock("/l"):with({ wait = "1" }, print) end },
-    ["a missing function"] = { "fn must be a function", function(c) c:lock("/l"):with({ wait = 1 }) end },
+    ["a missing function"] =
+      { "fn must be a function", function(c) c:lock("/l"):with({ wait = 1 }) end },
   }) do
     it("blames the caller's line for " .. name, function()
       local c = us:client()

@@ -82,7 +82,7 @@ describe("a member", function()
     assert(theirs:close())
   end)
 
-  it("waits for its place when another took it during an expiry, and does not write there", function()
+  it("waits while another has its place after an expiry, and does not write there", function()
     local c, proxy = us:proxied({ session_timeout = 1 })
     local member = assert(c:member("/g/m", "ours"))
     proxy:refuse()

@@ -208,6 +208,18 @@ describe("a queue", function()
     assert(inherited:done())
   end)
 
+  it("refuses what a worker does when its node is gone", function()
+    local queue = us:client():queue("/q")
+    assert(queue:put("a"))
+    local item = assert(queue:take())
+    for _, name in ipairs(us:children("/q-claims")) do
+      if name:find("worker", 1, true) then assert(us.observer:delete("/q-claims/" .. name)) end
+    end
+    assert.equal("LOST", select(3, item:set("/q", "x")))
+    assert.equal("LOST", select(3, item:done()))
+    assert.same({ "qn-0000000000" }, us:children("/q"))
+  end)
+
   it("brings an item back to its place when it is retried", function()
     local queue = us:client():queue("/q")
     assert(queue:put_all({ "a", "b" }))
@@ -350,7 +362,8 @@ describe("a queue", function()
     ["an unknown option"] = { "unknown option", function(c) c:queue("/q", { priority = 1 }) end },
     ["the root as a path"] = { "path", function(c) c:queue("/") end },
     ["an option of take"] = { "unknown option", function(c) c:queue("/q"):take({ whait = 1 }) end },
-    ["an option of put"] = { "unknown option", function(c) c:queue("/q"):put("a", { whait = 1 }) end },
+    ["an option of put"] =
+      { "unknown option", function(c) c:queue("/q"):put("a", { whait = 1 }) end },
   }) do
     it("blames the caller's line for " .. name, function()
       local c = us:client()

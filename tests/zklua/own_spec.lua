@@ -58,7 +58,8 @@ describe("a node of ours", function()
 
   it("makes its parents as containers", function()
     local c = us:client()
-    local node = assert(own.make(c, { parent = "/p/a/b", id = "id", suffix = "", data = "x" }, soon()))
+    local node = assert(own.make(c, { parent = "/p/a/b", id = "id", suffix = "", data = "x" },
+      soon()))
     assert.equal("/p/a/b/id", node.path)
     assert.is_false(node.unsure)
     assert.equal(assert(c:exists("/p/a/b/id")).czxid, node.czxid)

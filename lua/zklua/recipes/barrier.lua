@@ -34,7 +34,8 @@ function Barrier:enter(options)
   if self._round then
     error("this barrier object has entered already: leave first", 2)
   end
-  local ours, message, code = round.join(self._client, self._path, self._parties, self._id, deadline)
+  local ours, message, code =
+    round.join(self._client, self._path, self._parties, self._id, deadline)
   self._round = ours
   if ours then
     local open

@@ -2,7 +2,8 @@
 --- nobody.
 ---
 --- Who comes and goes between two reads is not seen; the last one always is. Connection loss is
---- waited out, and a new session reads again: the client tells all watches when it begins. Ends with nil when it is closed, when the client is,
+--- waited out, and a new session reads again: the client tells all watches when it begins. Ends
+--- with nil when it is closed, when the client is,
 --- or when the task is cancelled.
 local own = require "zklua.own"
 

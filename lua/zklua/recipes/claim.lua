@@ -178,7 +178,8 @@ end
 
 -- Takes item and claim away in one transaction with what `more` adds, through lost replies.
 local function finish(item, more)
-  local client, claims, limit = item._client, item._claims, { deadline = own.deadline(item._client) }
+  local client, claims = item._client, item._claims
+  local limit = { deadline = own.deadline(client) }
   while true do
     local transaction = item:transaction()
     transaction:delete(item._node.path):delete(item.path)

@@ -79,8 +79,8 @@ function Line:read(deadline, watch)
     if shape then
       local excludes = self._excludes[shape]
       if excludes == nil then
-        return nil, ("FOREIGN: %s contends as %s, unseen by ours (%s); use one dialect for all"):format(
-          own.join(self.path, name), shape, self.what), "FOREIGN"
+        return nil, ("FOREIGN: %s contends as %s, which ours does not see; use one dialect")
+          :format(own.join(self.path, name), shape), "FOREIGN"
       end
       entries[#entries + 1] = { name = name, sequence = sequence, excludes = excludes }
     end

@@ -23,7 +23,7 @@ Lock.__index = Lock
 
 local M = {}
 
----@param options { id: string|nil, dialect: string|nil, sees: string[]|nil, reentrant: boolean|nil }|nil
+---@param options zklua.LockOptions|nil
 function M.new(client, path, options)
   own.path(path)
   options = own.options(options, OPTIONS)

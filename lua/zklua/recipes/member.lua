@@ -24,7 +24,8 @@ local function make(self, deadline)
   local life = client:lifetime()
   local limit = { deadline = deadline }
   while true do
-    local made, stat, code = client:create(path, self._data, { ephemeral = true, deadline = deadline })
+    local made, stat, code =
+      client:create(path, self._data, { ephemeral = true, deadline = deadline })
     if made then
       self._owners[stat.ephemeral_owner] = true
       return true
@@ -57,8 +58,9 @@ end
 -- Looks after every change of the node and of the session, and makes it again.
 local function keep(self)
   local client, wake = self._client, self._wake
+  local read = { watch = wake, deadline = own.deadline(client) }
   while not self._closed do
-    local stat, _, code = client:exists(self._path, { watch = wake, deadline = own.deadline(client) })
+    local stat, _, code = client:exists(self._path, read)
     if self._closed then
       return
     elseif stat and stat.ephemeral_owner == client:lifetime().id then
