@@ -4,6 +4,7 @@
 --- (set the acl). Wherever the library takes an acl it takes one of the names "open", "creator",
 --- "read", one entry, or a list of entries.
 local core = require "zklua.core"
+local wrong = require "zklua.wrong"
 
 local acl = {}
 
@@ -30,6 +31,9 @@ end
 
 --- The user with that password, of the scheme digest.
 function acl.digest(user, password, perms)
+  if type(user) ~= "string" or type(password) ~= "string" then
+    wrong("user and password must be strings")
+  end
   return entry(perms, "digest", core.digest_id(user, password))
 end
 
@@ -38,18 +42,18 @@ function acl.ip(address, perms)
   return entry(perms, "ip", address)
 end
 
---- The form the core takes; raises at `level` of the caller for what is not an acl.
-function acl.encode(value, level)
+--- The form the core takes; raises for what is not an acl.
+function acl.encode(value)
   local list = NAMED[value] or value
   if type(list) == "table" and list.scheme then
     list = { list }
   end
   if type(list) ~= "table" or not list[1] then
-    error('acl must be "open", "creator", "read" or a list of entries', level + 1)
+    wrong('acl must be "open", "creator", "read" or a list of entries')
   end
   local encoded, message = core.acl(list)
   if not encoded then
-    error("acl: " .. message, level + 1)
+    wrong("acl: " .. message)
   end
   return encoded
 end

@@ -224,7 +224,7 @@ end
 local function work(cache)
   local ok, message, code
   repeat
-    ok, message, code = watch.listen(cache.queue, cache.client, cache.path, follow.patient(), 2)
+    ok, message, code = watch.listen(cache.queue, cache.client, cache.path, follow.patient())
     if ok then
       ok, message, code = read_all(cache)
     end
@@ -351,11 +351,11 @@ local function end_listeners(cache)
 end
 
 --- c:cache(path, options). Does not wait: `ready` does.
-function M.open(client, path, options, level)
+function M.open(client, path, options)
   if options ~= nil then
-    options_of.check(options, OPTIONS, level)
+    options_of.check(options, OPTIONS)
   end
-  local cache = follow.new(client, path, true, "cache", level)
+  local cache = follow.new(client, path, true, "cache")
   cache.nodes, cache.count, cache.listeners, cache.on_finish = {}, 0, {}, end_listeners
   cache:start(work)
   return follow.handle(cache, client, Cache, SHOWN)

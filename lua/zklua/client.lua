@@ -10,6 +10,7 @@ local paths = require "zklua.path"
 local sessions = require "zklua.session"
 local transactions = require "zklua.transaction"
 local trees = require "zklua.trees"
+local wrong = require "zklua.wrong"
 
 local Client = {}
 Client.__index = Client
@@ -46,31 +47,43 @@ function Client.new(session, prefix, id, guard)
   }, Client)
 end
 
-local function check_auth(auth, level)
+local function check_auth(auth)
   for i, credential in ipairs(auth or {}) do
     if type(credential) ~= "table" or type(credential[1]) ~= "string"
       or type(credential[2]) ~= "string" then
-      error(("auth[%d] must be { scheme, id }"):format(i), level + 1)
+      wrong(("auth[%d] must be { scheme, id }"):format(i))
     end
   end
 end
 
--- The options as session.new takes them; raises at `level` of the caller.
-local function read_options(servers, options, level)
-  options_of.check(options, CONNECT, level + 1)
-  if options.tls ~= nil then
-    error("tls is not in this version", level + 1)
-  elseif options.on_expire and options.on_expire ~= "renew" and options.on_expire ~= "stop" then
-    error('on_expire must be "renew" or "stop"', level + 1)
+local function check_session(session)
+  if session == nil then
+    return
+  elseif type(session.id) ~= "string" or not session.id:find("^0x%x+$") then
+    wrong('session.id must be a string, "0x..."')
+  elseif type(session.password) ~= "string" or not session.password:find("^%x+$")
+    or #session.password ~= 32 then
+    wrong("session.password must be a string of 32 hexadecimal digits")
   end
-  check_auth(options.auth, level + 1)
+end
+
+-- The options as session.new takes them.
+local function read_options(servers, options)
+  options_of.check(options, CONNECT)
+  if options.tls ~= nil then
+    wrong("tls is not in this version")
+  elseif options.on_expire and options.on_expire ~= "renew" and options.on_expire ~= "stop" then
+    wrong('on_expire must be "renew" or "stop"')
+  end
+  check_auth(options.auth)
+  check_session(options.session)
   local place, problem = connection.parse(servers)
   if not place then
-    error("servers: " .. problem, level + 1)
+    wrong("servers: " .. problem)
   end
   local session_timeout = options.session_timeout or SESSION_TIMEOUT_DEFAULT
   if not (session_timeout >= 0.001 and session_timeout < 2 ^ 31 / 1000) then
-    error("session_timeout is out of range", level + 1)
+    wrong("session_timeout is out of range")
   end
   return {
     endpoints = place.endpoints,
@@ -79,7 +92,7 @@ local function read_options(servers, options, level)
     timeout = options.timeout,
     readonly = options.readonly,
     auth = options.auth,
-    acl = options.acl ~= nil and acls.encode(options.acl, level + 1) or nil,
+    acl = options.acl ~= nil and acls.encode(options.acl) or nil,
     on_expire = options.on_expire,
     on_error = options.on_error,
     log = options.log,
@@ -104,16 +117,16 @@ function Client.connect(runtime, servers, options)
     servers, options = servers.servers, servers
   end
   if options ~= nil and type(options) ~= "table" then
-    error("options must be a table, not a " .. type(options), 3)
+    wrong("options must be a table, not a " .. type(options))
   end
   options = merged(runtime.connect_defaults, options or {})
   servers = servers or options.servers or runtime.servers or os.getenv("ZKLUA_SERVER")
     or SERVERS_DEFAULT
-  local settings = read_options(servers, options, 3)
-  runtime:waiter("connect", 3)
+  local settings = read_options(servers, options)
+  runtime:waiter("connect")
   local session = sessions.new(runtime, settings)
   local connected, message, code = session:wait_connected(
-    options.timeout or settings.session_timeout, 3)
+    options.timeout or settings.session_timeout)
   if not connected then
     return nil, message, code
   end
@@ -131,8 +144,8 @@ end
 
 --- A view of the same session whose paths are relative to `path`.
 function Client:at(path)
-  paths.check(path, "path", 2)
-  local prefix = nodes.full_path(self, path, 2)
+  paths.check(path, "path")
+  local prefix = nodes.full_path(self, path)
   if prefix == "/" then
     prefix = nil
   end
@@ -146,8 +159,8 @@ end
 
 --- The path within the chroot of a path of this view.
 function Client:resolve(path)
-  paths.check(path, "path", 2)
-  return (nodes.full_path(self, path, 2))
+  paths.check(path, "path")
+  return (nodes.full_path(self, path))
 end
 
 -- The session ----------------------------------------------------------------
@@ -171,14 +184,14 @@ function Client:metrics()
 end
 
 function Client:on(event, fn)
-  local off = self._session:on(event, fn, 2)
+  local off = self._session:on(event, fn)
   return off
 end
 
 --- Ends the session, for all views; true.
 function Client:close(timeout)
   if timeout ~= nil and type(timeout) ~= "number" then
-    error("timeout must be a number of seconds, not " .. type(timeout), 2)
+    wrong("timeout must be a number of seconds, not " .. type(timeout))
   end
   local done = self._session:close(timeout)
   return done
@@ -189,22 +202,20 @@ end
 --- Takes a one-shot watcher off again; true if it was there. `kind`: "data", "exist", "child" or
 --- nil for whichever it is.
 function Client:unwatch(path, kind, watcher)
-  return self._session.watches:remove(nodes.full_path(self, path, 2), kind, watcher)
+  return self._session.watches:remove(nodes.full_path(self, path), kind, watcher)
 end
 
 function Client:transaction()
   if self._session.closed then
-    error("transaction: the client is closed", 2)
+    wrong("transaction: the client is closed")
   end
   return transactions.new(self)
 end
 
 for _, name in ipairs({ "watch", "live", "cache" }) do
   Client[name] = function(self, path, options)
-    paths.check(path, "path", 2)
-    -- Not a tail call: errors count levels.
-    local a, b, c, d = require("zklua." .. name).open(self, path, options, 3)
-    return a, b, c, d
+    paths.check(path, "path")
+    return require("zklua." .. name).open(self, path, options)
   end
 end
 
@@ -214,7 +225,7 @@ for _, name in ipairs(RECIPES) do
     local found, recipe = pcall(require, module)
     if not found then
       if tostring(recipe):find("module '" .. module .. "' not found", 1, true) then
-        error(name .. " is not in this version", 2)
+        wrong(name .. " is not in this version")
       end
       error(recipe, 0)
     end

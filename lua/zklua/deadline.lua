@@ -1,13 +1,15 @@
 --- A timeout becomes a deadline once, where the call begins; what the call does passes the
 --- deadline on, so that ten steps share the time instead of each taking all of it.
+local wrong = require "zklua.wrong"
+
 local deadline = {}
 
---- Seconds from now, or nil for never. Raises at `level` for anything that is not a time.
-function deadline.after(now, timeout, level)
+--- Seconds from now, or nil for never. Raises for anything that is not a time.
+function deadline.after(now, timeout)
   if timeout == nil then
     return nil
   elseif type(timeout) ~= "number" or timeout ~= timeout then
-    error("timeout must be a number of seconds, not " .. type(timeout), (level or 1) + 1)
+    wrong("timeout must be a number of seconds, not " .. type(timeout))
   elseif timeout == math.huge then
     return nil
   end

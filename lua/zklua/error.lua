@@ -1,6 +1,7 @@
 --- Failures as people read them: `nil, message, CODE`, the message one sentence that names the
 --- code, the path, the operation, and what to do where that helps.
 local core = require "zklua.core"
+local wrong = require "zklua.wrong"
 
 local M = {}
 
@@ -89,10 +90,10 @@ function M.codes()
   end
   return setmetatable(names, {
     __index = function(_, name)
-      error(("there is no code %s"):format(tostring(name)), 2)
+      wrong(("there is no code %s"):format(tostring(name)))
     end,
     __newindex = function()
-      error("zk.code is read-only", 2)
+      wrong("zk.code is read-only")
     end,
   })
 end

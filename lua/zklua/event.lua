@@ -37,8 +37,8 @@ local function leave(self, place)
   end
 end
 
-local function wait_until(self, deadline, level)
-  local task = self.runtime:waiter("event:wait", level + 1)
+local function wait_until(self, deadline)
+  local task = self.runtime:waiter("event:wait")
   local message, code = task:interrupted()
   if code then
     return nil, message, code
@@ -70,13 +70,13 @@ end
 --- nil, message, CODE when the task was cancelled.
 ---@param timeout number|nil
 function Event:wait(timeout)
-  return wait_until(self, self.runtime:deadline(timeout), 2)
+  return wait_until(self, self.runtime:deadline(timeout))
 end
 
 --- The same with a point in time on the runtime's clock.
 ---@param deadline number|nil
 function Event:wait_until(deadline)
-  return wait_until(self, deadline, 2)
+  return wait_until(self, deadline)
 end
 
 return M

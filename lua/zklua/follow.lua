@@ -16,11 +16,11 @@ local M = {}
 local FOREVER = 3e8 -- seconds: the worker waits as long as there is a session
 
 --- A state for `path` of `client`'s view; `what` is what messages call it.
-function M.new(client, path, recursive, what, level)
+function M.new(client, path, recursive, what)
   local session = client._session
   local queue = watch.new_queue(session.runtime)
   queue.session, queue.prefix, queue.recursive = session, client.prefix, recursive
-  queue.path = nodes.full_path(client, path, level + 1)
+  queue.path = nodes.full_path(client, path)
   queue.without_children = true
   local self = setmetatable({
     session = session,

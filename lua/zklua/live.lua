@@ -3,6 +3,7 @@
 local follow = require "zklua.follow"
 local options_of = require "zklua.options"
 local watch = require "zklua.watch"
+local wrong = require "zklua.wrong"
 
 local unpack = table.unpack or unpack
 
@@ -42,7 +43,7 @@ local Live = { age = follow.methods.age, close = follow.methods.close }
 function Live:wait(predicate, timeout)
   local value = self._state
   if predicate ~= nil and type(predicate) ~= "function" then
-    error("predicate must be a function, not a " .. type(predicate), 2)
+    wrong("predicate must be a function, not a " .. type(predicate))
   end
   local deadline = value.runtime:deadline(timeout)
   local seen = value.revision
@@ -61,7 +62,7 @@ end
 --- Calls fn(data, stat) now and after each change until it returns something other than nil.
 function Live:each(fn)
   if type(fn) ~= "function" then
-    error("fn must be a function, not a " .. type(fn), 2)
+    wrong("fn must be a function, not a " .. type(fn))
   end
   local value = self._state
   while true do
@@ -78,15 +79,15 @@ function Live:each(fn)
 end
 
 --- c:live(path, options).
-function M.open(client, path, options, level)
+function M.open(client, path, options)
   if options ~= nil then
-    options_of.check(options, OPTIONS, level)
+    options_of.check(options, OPTIONS)
   end
   local given = options or {}
   local call = { timeout = given.timeout, deadline = given.deadline, fail_fast = given.fail_fast }
-  local value = follow.new(client, path, false, "live value", level)
+  local value = follow.new(client, path, false, "live value")
   value.exists, value.data, value.default = false, given.default, given.default
-  local ok, message, code = watch.listen(value.queue, client, path, call, level)
+  local ok, message, code = watch.listen(value.queue, client, path, call)
   if ok then
     ok, message, code = take(value, client:get(path, call))
   end

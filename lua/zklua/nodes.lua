@@ -10,6 +10,7 @@ local null = require "zklua.null"
 local options_of = require "zklua.options"
 local paths = require "zklua.path"
 local watches = require "zklua.watches"
+local wrong = require "zklua.wrong"
 
 local now = core.now
 local fail = errors.fail
@@ -27,13 +28,13 @@ local CREATE = options_of.set({
 
 -- The call's frame -----------------------------------------------------------
 
---- The path within the chroot; raises at `level` of the caller for what is not a path.
-local function full_path(client, path, level, sequential)
+--- The path within the chroot; raises for what is not a path.
+local function full_path(client, path, sequential)
   local prefix = client.prefix
   if type(path) ~= "string" then
-    paths.check(path, "path", level + 1)
+    paths.check(path, "path")
   elseif prefix then
-    paths.check(path, "path", level + 1, sequential)
+    paths.check(path, "path", sequential)
     return path == "/" and prefix or prefix .. path
   end
   return path -- the core looks at it, and refuses
@@ -41,8 +42,8 @@ end
 M.full_path = full_path
 
 --- Deadline and fail_fast of a call with options.
-local function frame(session, options, allowed, level)
-  options_of.check(options, allowed, level + 1)
+local function frame(session, options, allowed)
+  options_of.check(options, allowed)
   local fail_fast = options.fail_fast
   if fail_fast == nil then
     fail_fast = session.fail_fast
@@ -52,15 +53,15 @@ end
 M.frame = frame
 
 --- The core refused the arguments: say which and why, where the call was made.
-local function refused(path, level, sequential, what)
-  paths.check(path, "path", level + 1, sequential)
-  error(what or "the arguments cannot be sent", level + 1)
+local function refused(path, sequential, what)
+  paths.check(path, "path", sequential)
+  wrong(what or "the arguments cannot be sent")
 end
 M.refused = refused
 
-local function check_data(data, level)
+local function check_data(data)
   if type(data) ~= "string" and data ~= nil and data ~= null then
-    error("data must be a string or zk.null, not a " .. type(data), level + 1)
+    wrong("data must be a string or zk.null, not a " .. type(data))
   end
 end
 
@@ -84,12 +85,12 @@ local function failed(code, message, op, path, detail)
 end
 M.failed = failed
 
-local function watcher_of(client, op, full, options, level)
+local function watcher_of(client, op, full, options)
   local target = options.watch
   if target == nil then
     return nil
   elseif type(target) ~= "function" and not (type(target) == "table" and target.set) then
-    error("watch must be an event or a function", level + 1)
+    wrong("watch must be an event or a function")
   end
   return watches.watcher(op, full, client.prefix, target)
 end
@@ -110,19 +111,18 @@ end
 
 -- Reads ----------------------------------------------------------------------
 
--- `level` is where wrong use is reported: 2 for the caller, 3 through a wrapper.
-local function read(op, level)
+local function read(op)
   return function(self, path, options)
     local session = self._session
-    local full = full_path(self, path, level)
+    local full = full_path(self, path)
     local deadline, fail_fast, watcher, fresh
     if options then
-      deadline, fail_fast = frame(session, options, READ, level)
-      watcher, fresh = watcher_of(self, op, full, options, level), options.fresh
+      deadline, fail_fast = frame(session, options, READ)
+      watcher, fresh = watcher_of(self, op, full, options), options.fresh
     else
       deadline, fail_fast = now() + session.timeout, session.fail_fast
     end
-    local task, message, why = session:enter(op, level)
+    local task, message, why = session:enter(op)
     if not task then
       return nil, message, why
     end
@@ -140,7 +140,7 @@ local function read(op, level)
     if not code then
       return a, b
     elseif code == "ARGUMENT" then
-      refused(path, level)
+      refused(path)
     end
     return failed(code, a, op, path)
   end
@@ -153,19 +153,19 @@ local MODES = {
   sequential_ttl = 6,
 }
 
---- The core's create mode; raises at `level` of the caller for what does not go together.
-local function create_mode(options, level)
+--- The core's create mode; raises for what does not go together.
+local function create_mode(options)
   if not options then
     return MODES.plain
   end
   local kinds = (options.ephemeral and 1 or 0) + (options.container and 1 or 0)
     + (options.ttl and 1 or 0)
   if kinds > 1 then
-    error("ephemeral, container and ttl exclude each other", level + 1)
+    wrong("ephemeral, container and ttl exclude each other")
   elseif options.container and options.sequential then
-    error("a container cannot be sequential", level + 1)
+    wrong("a container cannot be sequential")
   elseif options.ttl and (options.ttl < 1 or options.ttl > 2 ^ 40 - 1 or options.ttl % 1 ~= 0) then
-    error("ttl must be a whole number of milliseconds, 1 to 2^40 - 1", level + 1)
+    wrong("ttl must be a whole number of milliseconds, 1 to 2^40 - 1")
   end
   if options.container then
     return MODES.container
@@ -179,13 +179,12 @@ end
 M.create_mode = create_mode
 
 --- The encoded acl of a create.
-local function create_acl(session, options, level)
+local function create_acl(session, options)
   local acl = options and options.acl
   if acl == nil then
     return session.acl
   end
-  local encoded = acls.encode(acl, level + 1) -- not a tail call: errors count levels
-  return encoded
+  return acls.encode(acl)
 end
 M.create_acl = create_acl
 M.CREATE = CREATE
@@ -198,16 +197,16 @@ local function create(self, path, data, options)
   end
   local session = self._session
   local sequential = options and type(options) == "table" and options.sequential or false
-  local full = full_path(self, path, 2, sequential)
-  check_data(data, 2)
+  local full = full_path(self, path, sequential)
+  check_data(data)
   local deadline, fail_fast
   if options then
-    deadline, fail_fast = frame(session, options, CREATE, 2)
+    deadline, fail_fast = frame(session, options, CREATE)
   else
     deadline, fail_fast = now() + session.timeout, session.fail_fast
   end
-  local mode, acl = create_mode(options, 2), create_acl(session, options, 2)
-  local task, message, why = session:enter("create", 2)
+  local mode, acl = create_mode(options), create_acl(session, options)
+  local task, message, why = session:enter("create")
   if not task then
     return nil, message, why
   end
@@ -235,7 +234,7 @@ local function create(self, path, data, options)
     end
     return watches.relative(real, self.prefix), stat
   elseif code == "ARGUMENT" then
-    refused(path, 2, sequential)
+    refused(path, sequential)
   end
   return failed(code, real, "create", path)
 end
@@ -244,18 +243,18 @@ local SET_TRIES = 8 -- a node that comes and goes between set and create that of
 
 local function set(self, path, data, options)
   local session = self._session
-  local full = full_path(self, path, 2)
+  local full = full_path(self, path)
   if type(data) ~= "string" and data ~= null then
-    error("data must be a string or zk.null, not a " .. type(data), 2)
+    wrong("data must be a string or zk.null, not a " .. type(data))
   end
   local deadline, fail_fast, version, may_create
   if options then
-    deadline, fail_fast = frame(session, options, WRITE, 2)
+    deadline, fail_fast = frame(session, options, WRITE)
     version, may_create = options.version, options.create
   else
     deadline, fail_fast = now() + session.timeout, session.fail_fast
   end
-  local task, message, why = session:enter("set", 2)
+  local task, message, why = session:enter("set")
   if not task then
     return nil, message, why
   end
@@ -266,7 +265,7 @@ local function set(self, path, data, options)
     if not code then
       return stat
     elseif code == "ARGUMENT" then
-      refused(path, 2)
+      refused(path)
     elseif code ~= "NONODE" or not may_create or try == SET_TRIES then
       return failed(code, stat, "set", path, version)
     end
@@ -283,15 +282,15 @@ end
 
 local function delete(self, path, options)
   local session = self._session
-  local full = full_path(self, path, 2)
+  local full = full_path(self, path)
   local deadline, fail_fast, version
   if options then
-    deadline, fail_fast = frame(session, options, DELETE, 2)
+    deadline, fail_fast = frame(session, options, DELETE)
     version = options.version
   else
     deadline, fail_fast = now() + session.timeout, session.fail_fast
   end
-  local task, message, why = session:enter("delete", 2)
+  local task, message, why = session:enter("delete")
   if not task then
     return nil, message, why
   end
@@ -302,7 +301,7 @@ local function delete(self, path, options)
     session:note_deleted(full)
     return true
   elseif code == "ARGUMENT" then
-    refused(path, 2)
+    refused(path)
   elseif code == "NONODE" and options and options.missing_ok then
     return true
   elseif code == "NOTEMPTY" and options and options.recursive then
@@ -314,11 +313,11 @@ end
 -- The others -----------------------------------------------------------------
 
 -- Requests without a hot path. `submit(link, deadline, fail_fast)` asks the core; reads repeat.
--- Returns the values of the reply, or nil, message, CODE. `level` is for wrong arguments.
-local function ask(self, op, path, options, allowed, level, repeats, submit, watcher)
+-- Returns true and the values of the reply, or nil, message, CODE.
+local function ask(self, op, path, options, allowed, repeats, submit, watcher)
   local session = self._session
-  local deadline, fail_fast = frame(session, options or {}, allowed or ANY, level + 1)
-  local task, message, why = session:enter(op, level + 1)
+  local deadline, fail_fast = frame(session, options or {}, allowed or ANY)
+  local task, message, why = session:enter(op)
   if not task then
     return nil, message, why
   end
@@ -331,7 +330,7 @@ local function ask(self, op, path, options, allowed, level, repeats, submit, wat
   if not code then
     return true, a, b
   elseif code == "ARGUMENT" then
-    refused(path or "/", level + 1)
+    refused(path or "/")
   end
   return failed(code, a, op, path)
 end
@@ -349,13 +348,13 @@ end
 
 --- Adds the methods to the class of clients.
 function M.attach(Client)
-  Client.get = read("get", 2)
+  Client.get = read("get")
   Client.create = create
   Client.set = set
   Client.delete = delete
-  Client.exists = exists(read("exists", 3))
+  Client.exists = exists(read("exists"))
 
-  local children = read("children", 3)
+  local children = read("children")
   function Client:children(path, options)
     local names, stat, code = children(self, path, options)
     if names then
@@ -365,8 +364,8 @@ function M.attach(Client)
   end
 
   function Client:get_acl(path, options)
-    local full = full_path(self, path, 2)
-    local ok, a, b = ask(self, "get_acl", path, options, nil, 2, true, function(link, deadline, fast)
+    local full = full_path(self, path)
+    local ok, a, b = ask(self, "get_acl", path, options, nil, true, function(link, deadline, fast)
       return link:get_acl(full, deadline, fast)
     end)
     if ok then
@@ -376,9 +375,9 @@ function M.attach(Client)
   end
 
   function Client:set_acl(path, acl, options)
-    local full, encoded = full_path(self, path, 2), acls.encode(acl, 2)
+    local full, encoded = full_path(self, path), acls.encode(acl)
     local version = type(options) == "table" and options.version or -1
-    local ok, a, b = ask(self, "set_acl", path, options, WRITE, 2, false, function(link, deadline, fast)
+    local ok, a, b = ask(self, "set_acl", path, options, WRITE, false, function(link, deadline, fast)
       return link:set_acl(full, encoded, version, deadline, fast)
     end)
     if ok then
@@ -389,8 +388,8 @@ function M.attach(Client)
 
   function Client:sync(path, options)
     path = path or "/"
-    local full = full_path(self, path, 2)
-    local ok, a, b = ask(self, "sync", path, options, nil, 2, true, function(link, deadline, fast)
+    local full = full_path(self, path)
+    local ok, a, b = ask(self, "sync", path, options, nil, true, function(link, deadline, fast)
       return link:sync(full, deadline, fast)
     end)
     if ok then

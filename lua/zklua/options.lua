@@ -1,5 +1,6 @@
 --- Option tables are checked where they come in, so that a typing mistake is found at the line
 --- that made it.
+local wrong = require "zklua.wrong"
 local options = {}
 
 --- A set of option names: those of every call, and `names`.
@@ -13,17 +14,17 @@ function options.set(...)
   return allowed
 end
 
---- Raises at `level` of the caller for what is not a table, not an option, or of another type.
-function options.check(given, allowed, level)
+--- Raises for what is not a table, not an option, or of another type.
+function options.check(given, allowed)
   if type(given) ~= "table" then
-    error("options must be a table, not a " .. type(given), level + 1)
+    wrong("options must be a table, not a " .. type(given))
   end
   for name, value in pairs(given) do
     local kind = allowed[name]
     if not kind then
-      error(("unknown option %q"):format(tostring(name)), level + 1)
+      wrong(("unknown option %q"):format(tostring(name)))
     elseif kind ~= "any" and type(value) ~= kind then
-      error(("%s must be a %s, not a %s"):format(name, kind, type(value)), level + 1)
+      wrong(("%s must be a %s, not a %s"):format(name, kind, type(value)))
     end
   end
 end

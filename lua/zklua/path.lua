@@ -1,10 +1,18 @@
 --- Paths of nodes: their parts, and the check that raises at the caller's line.
 local core = require "zklua.core"
+local wrong = require "zklua.wrong"
 
 local path = {}
 
+local function check_text(p)
+  if type(p) ~= "string" then
+    wrong("path must be a string, not " .. type(p))
+  end
+end
+
 --- "/a" of "/a/b", "/" of "/a", nil of the root.
 function path.parent(p)
+  check_text(p)
   if p == "/" then
     return nil
   end
@@ -13,6 +21,7 @@ end
 
 --- The last component; "" of the root.
 function path.name(p)
+  check_text(p)
   return p:match("[^/]*$")
 end
 
@@ -28,6 +37,7 @@ end
 
 --- The components as a list.
 function path.split(p)
+  check_text(p)
   local parts = {}
   for part in p:gmatch("[^/]+") do
     parts[#parts + 1] = part
@@ -41,15 +51,15 @@ path.split_sequence = core.split_sequence
 --- nil when well-formed, else why not.
 path.problem = core.check_path
 
---- Raises at `level` of the caller when `p` is not a well-formed path.
+--- Raises when `p` is not a well-formed path.
 ---@param name string  of the argument
-function path.check(p, name, level, sequential)
+function path.check(p, name, sequential)
   if type(p) ~= "string" then
-    error(("%s must be a string, not %s"):format(name, type(p)), level + 1)
+    wrong(("%s must be a string, not %s"):format(name, type(p)))
   end
   local problem = core.check_path(p, sequential)
   if problem then
-    error(("%s %s: %q"):format(name, problem, p), level + 1)
+    wrong(("%s %s: %q"):format(name, problem, p))
   end
   return p
 end

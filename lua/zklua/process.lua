@@ -1,6 +1,7 @@
 --- zk.run: a child process, while tasks and sessions live on.
 local deadlines = require "zklua.deadline"
 local tasks = require "zklua.task"
+local wrong = require "zklua.wrong"
 
 local M = {}
 
@@ -12,29 +13,29 @@ local KINDS = {
   timeout = "number", limit = "number",
 }
 
-local function check(argv, options, level)
+local function check(argv, options)
   if type(argv) ~= "table" or type(argv[1]) ~= "string" then
-    error("argv must be a list of strings", level + 1)
+    wrong("argv must be a list of strings")
   end
   for i, word in ipairs(argv) do
     if type(word) ~= "string" and type(word) ~= "number" then
-      error(("argv[%d] must be a string, not a %s"):format(i, type(word)), level + 1)
+      wrong(("argv[%d] must be a string, not a %s"):format(i, type(word)))
     end
   end
   if type(options) ~= "table" then
-    error("options must be a table, not a " .. type(options), level + 1)
+    wrong("options must be a table, not a " .. type(options))
   end
   for name, value in pairs(options) do
     if not KINDS[name] then
-      error(("unknown option %q"):format(tostring(name)), level + 1)
+      wrong(("unknown option %q"):format(tostring(name)))
     elseif type(value) ~= KINDS[name] then
-      error(("%s must be a %s, not a %s"):format(name, KINDS[name], type(value)), level + 1)
+      wrong(("%s must be a %s, not a %s"):format(name, KINDS[name], type(value)))
     end
   end
   for _, name in ipairs({ "stdout", "stderr" }) do
     local value = options[name]
     if value and value ~= "capture" and value ~= "inherit" then
-      error(name .. ' must be "capture" or "inherit"', level + 1)
+      wrong(name .. ' must be "capture" or "inherit"')
     end
   end
 end
@@ -59,16 +60,16 @@ end
 --- { code, signal, stdout, stderr }; or nil, message, CODE. See library/zklua.lua.
 function M.run(runtime, argv, options)
   options = options or {}
-  check(argv, options, 3)
-  local task = runtime:waiter("run", 3)
+  check(argv, options)
+  local task = runtime:waiter("run")
   local message, code = task:interrupted()
   if code then
     return nil, message, code
   end
   if not runtime.scheduler.run_process then
-    error("run: this host cannot start processes", 3)
+    wrong("run: this host cannot start processes")
   end
-  local deadline = deadlines.after(runtime:now(), options.timeout, 3)
+  local deadline = deadlines.after(runtime:now(), options.timeout)
   local result
   local kill
   kill, message, code = runtime.scheduler.run_process(argv, {

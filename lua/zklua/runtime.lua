@@ -3,6 +3,7 @@
 local deadlines = require "zklua.deadline"
 local events = require "zklua.event"
 local tasks = require "zklua.task"
+local wrong = require "zklua.wrong"
 
 local running = coroutine.running
 
@@ -51,15 +52,15 @@ end
 
 --- `timeout` seconds from now; nil is never.
 function Runtime:deadline(timeout)
-  return timeout and deadlines.after(self.scheduler.now(), timeout, 3) or nil
+  return timeout and deadlines.after(self.scheduler.now(), timeout) or nil
 end
 
 --- Parks the caller: true, or nil, message, CODE when it was cancelled.
 function Runtime:sleep(seconds)
   if type(seconds) ~= "number" then
-    error("seconds must be a number, not " .. type(seconds), 2)
+    wrong("seconds must be a number, not " .. type(seconds))
   end
-  local task = self:waiter("sleep", 2)
+  local task = self:waiter("sleep")
   if seconds <= 0 then
     return self:pause()
   end
@@ -68,7 +69,7 @@ end
 
 --- Lets everything else that is ready run, sockets first. For long computations.
 function Runtime:pause()
-  local task = self:waiter("pause", 2)
+  local task = self:waiter("pause")
   local message, code = task:interrupted()
   if code then
     return nil, message, code
@@ -88,8 +89,8 @@ function Runtime:current()
   return self.main
 end
 
---- The running task, which is about to wait. Raises at `level` where nothing can wait.
-function Runtime:waiter(what, level)
+--- The running task, which is about to wait. Raises where nothing can wait.
+function Runtime:waiter(what)
   local co, main = running()
   if co and not main then
     local task = self.tasks[co]
@@ -100,8 +101,8 @@ function Runtime:waiter(what, level)
     return self.main
   end
   local _, reason = self.scheduler.waiting()
-  error(("%s cannot wait %s: start a task with zk.spawn"):format(
-    what, reason or "outside of a task"), level + 1)
+  wrong(("%s cannot wait %s: start a task with zk.spawn"):format(
+    what, reason or "outside of a task"))
 end
 
 local function body(self, task, fn, ...)
@@ -111,11 +112,15 @@ local function body(self, task, fn, ...)
   self.tasks[co] = nil
 end
 
+local function check_function(fn)
+  if type(fn) ~= "function" then
+    wrong("fn must be a function, not " .. type(fn))
+  end
+end
+
 --- Starts a task: fn(...), at the next turn of the loop.
 function Runtime:spawn(fn, ...)
-  if type(fn) ~= "function" then
-    error("fn must be a function, not " .. type(fn), 2)
-  end
+  check_function(fn)
   local task = tasks.new(self)
   task.fn = fn
   self.scheduler.spawn(body, self, task, fn, ...)
@@ -138,20 +143,23 @@ end
 
 --- fn(group): see task.lua.
 function Runtime:group(fn, ...)
-  return tasks.group(self:waiter("group", 2), fn, ...)
+  check_function(fn)
+  return tasks.group(self:waiter("group"), fn, ...)
 end
 
 --- fn(scope, ...) in the current task; scope:cancel(message, CODE) ends its waits.
 function Runtime:scope(fn, ...)
-  local scope = tasks.scope(self:waiter("scope", 2))
+  check_function(fn)
+  local scope = tasks.scope(self:waiter("scope"))
   return tasks.enter(scope, fn, scope, ...)
 end
 
 --- fn(...), whose waits end after `seconds` with TIMEOUT.
 function Runtime:timeout(seconds, fn, ...)
-  local task = self:waiter("timeout", 2)
+  check_function(fn)
+  local task = self:waiter("timeout")
   local scope = tasks.scope(task, {
-    limit = deadlines.after(self.scheduler.now(), seconds, 2),
+    limit = deadlines.after(self.scheduler.now(), seconds),
     limit_message = ("TIMEOUT: not done within %g s (zk.timeout)"):format(seconds),
   })
   return tasks.enter(scope, fn, ...)
@@ -159,6 +167,7 @@ end
 
 --- fn(...), which cancellation from outside does not reach.
 function Runtime:shield(fn, ...)
+  check_function(fn)
   local co, main = running()
   local task = co and not main and self.tasks[co] or self.main
   return tasks.enter(tasks.scope(task, { barrier = true }), fn, ...)

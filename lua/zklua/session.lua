@@ -5,6 +5,7 @@ local lifetimes = require "zklua.lifetime"
 local metrics = require "zklua.metrics"
 local tasks = require "zklua.task"
 local watches = require "zklua.watches"
+local wrong = require "zklua.wrong"
 
 local Session = {}
 Session.__index = Session
@@ -80,9 +81,9 @@ local function explain(self, seconds)
 end
 
 --- Parks until connected: true; or nil, message, CODE, and the session is given up.
-function Session:wait_connected(timeout, level)
+function Session:wait_connected(timeout)
   local runtime = self.runtime
-  local task = runtime:waiter("connect", level + 1)
+  local task = runtime:waiter("connect")
   local deadline = runtime:now() + timeout
   self.waiting = task
   local message, code
@@ -116,11 +117,11 @@ end
 --- The running task, at the beginning of a call; nil, message, CODE when its waits must end, or
 --- when another task has closed the client, which this one need not have heard of. A call after
 --- one's own close is wrong use and raises.
-function Session:enter(op, level)
-  local task = self.runtime:waiter(op, level + 1)
+function Session:enter(op)
+  local task = self.runtime:waiter(op)
   if self.closed then
     if self.closed_by == task then
-      error(op .. ": the client is closed", level + 1)
+      wrong(op .. ": the client is closed")
     end
     return nil, ("CLOSED: the client is closed (%s)"):format(op), "CLOSED"
   end
@@ -136,12 +137,12 @@ end
 -- News -----------------------------------------------------------------------
 
 --- Takes fn on for "state", "expired" or "error". Returns what takes it off.
-function Session:on(event, fn, level)
+function Session:on(event, fn)
   local list = self.handlers[event]
   if not list then
-    error(('event must be "state", "expired" or "error", not %s'):format(tostring(event)), level + 1)
+    wrong(('event must be "state", "expired" or "error", not %s'):format(tostring(event)))
   elseif type(fn) ~= "function" then
-    error("fn must be a function, not " .. type(fn), level + 1)
+    wrong("fn must be a function, not " .. type(fn))
   end
   list[#list + 1] = fn
   return function()
@@ -307,7 +308,7 @@ function Session:close(timeout)
     return true
   end
   timeout = timeout or math.min(self.timeout, CLOSE_TIMEOUT_MAX)
-  local task = self.runtime:waiter("close", 2)
+  local task = self.runtime:waiter("close")
   self.closed_by = task
   self:close_soon(timeout)
   self.closing = task

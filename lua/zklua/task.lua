@@ -9,6 +9,7 @@
 ---
 --- A wake-up may be spurious: whoever parks must check.
 local deadlines = require "zklua.deadline"
+local wrong = require "zklua.wrong"
 
 local unpack = table.unpack or unpack
 local traceback = debug.traceback
@@ -233,9 +234,9 @@ function Task:wait(timeout)
   local runtime = self.runtime
   local deadline = runtime:deadline(timeout)
   if not self.ended then
-    local waiter = runtime:waiter("task:wait", 2)
+    local waiter = runtime:waiter("task:wait")
     if waiter == self then
-      error("a task cannot wait for itself", 2)
+      wrong("a task cannot wait for itself")
     end
     self.waiters = self.waiters or {}
     self.waiters[#self.waiters + 1] = waiter
@@ -253,6 +254,10 @@ function Task:wait(timeout)
     end
   end
   if self.failed then
+    local task = runtime:current()
+    if task then
+      task.trace_of, task.trace = self.failure, self.trace
+    end
     error(self.failure, 0)
   end
   return unpack(self.results, 1, self.results.n)
@@ -281,7 +286,7 @@ end
 --- Starts a task of the group.
 function Group:spawn(fn, ...)
   if self.ended then
-    error("the group has ended", 2)
+    wrong("the group has ended")
   end
   local task = self.runtime:spawn(fn, ...)
   task.group = self

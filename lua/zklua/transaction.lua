@@ -3,6 +3,7 @@ local nodes = require "zklua.nodes"
 local options_of = require "zklua.options"
 local paths = require "zklua.path"
 local watches = require "zklua.watches"
+local wrong = require "zklua.wrong"
 
 local Transaction = {}
 Transaction.__index = Transaction
@@ -23,10 +24,10 @@ end
 
 local function add(self, path, sequential, operation)
   if self.committed then
-    error("the transaction was committed", 3)
+    wrong("the transaction was committed")
   end
-  paths.check(path, "path", 3, sequential)
-  operation[2] = nodes.full_path(self.client, path, 3, sequential)
+  paths.check(path, "path", sequential)
+  operation[2] = nodes.full_path(self.client, path, sequential)
   self.operations[#self.operations + 1] = operation
   self.paths[#self.paths + 1] = path
   return self
@@ -36,7 +37,7 @@ local function version_of(options)
   if options == nil then
     return -1
   end
-  options_of.check(options, VERSION, 3)
+  options_of.check(options, VERSION)
   return options.version or -1
 end
 
@@ -44,12 +45,12 @@ function Transaction:create(path, data, options)
   if type(data) == "table" and options == nil and data ~= require("zklua.null") then
     data, options = nil, data
   end
-  nodes.check_data(data, 2)
+  nodes.check_data(data)
   if options then
-    options_of.check(options, CREATE, 2)
+    options_of.check(options, CREATE)
   end
-  local acl = nodes.create_acl(self.client._session, options, 2)
-  local mode = nodes.create_mode(options, 2)
+  local acl = nodes.create_acl(self.client._session, options)
+  local mode = nodes.create_mode(options)
   local done = add(self, path, options and options.sequential, {
     "create", path, nodes.core_data(data), acl, mode, options and options.ttl,
   })
@@ -57,9 +58,9 @@ function Transaction:create(path, data, options)
 end
 
 function Transaction:set(path, data, options)
-  nodes.check_data(data, 2)
+  nodes.check_data(data)
   if data == nil then
-    error("data must be a string or zk.null, not nil", 2)
+    wrong("data must be a string or zk.null, not nil")
   end
   local version = version_of(options)
   local done = add(self, path, false, { "set", path, nodes.core_data(data), version })
@@ -100,14 +101,14 @@ end
 --- The list of results; or nil, message, CODE and which operation failed.
 function Transaction:commit(options)
   if self.committed then
-    error("the transaction was committed", 2)
+    wrong("the transaction was committed")
   end
   self.committed = true
   local operations = self.operations
   if not operations[1] then
     return {}
   end
-  local ok, results, failed_at = nodes.ask(self.client, "transaction", self.paths[1], options, nil, 2,
+  local ok, results, failed_at = nodes.ask(self.client, "transaction", self.paths[1], options, nil,
     false, function(link, deadline, fail_fast)
       return link:multi(operations, deadline, fail_fast)
     end)

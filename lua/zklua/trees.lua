@@ -4,6 +4,7 @@ local nodes = require "zklua.nodes"
 local options_of = require "zklua.options"
 local paths = require "zklua.path"
 local watches = require "zklua.watches"
+local wrong = require "zklua.wrong"
 
 local ask, failed, full_path = nodes.ask, nodes.failed, nodes.full_path
 
@@ -47,7 +48,7 @@ local function ensure_chroot(self, deadline)
   options.chroot, options.session, options.on_expire = nil, nil, "stop"
   local outside = require("zklua.session").new(session.runtime, options)
   local left = math.max(0, deadline - session.runtime:now())
-  local ok, message, code = outside:wait_connected(left, 3)
+  local ok, message, code = outside:wait_connected(left)
   if not ok then
     return nil, message, code
   end
@@ -196,10 +197,10 @@ end
 
 local function update(self, path, fn, options)
   if type(fn) ~= "function" then
-    error("fn must be a function, not a " .. type(fn), 2)
+    wrong("fn must be a function, not a " .. type(fn))
   end
-  full_path(self, path, 2)
-  local deadline, fail_fast = nodes.frame(self._session, options or {}, UPDATE, 2)
+  full_path(self, path)
+  local deadline, fail_fast = nodes.frame(self._session, options or {}, UPDATE)
   local call = { deadline = deadline, fail_fast = fail_fast }
   while true do
     local data, stat, code = self:get(path, call)
@@ -232,17 +233,17 @@ end
 
 -- Many at once ---------------------------------------------------------------
 
-local function check_reads(self, list, level)
+local function check_reads(self, list)
   if type(list) ~= "table" then
-    error("list must be a table, not a " .. type(list), level + 1)
+    wrong("list must be a table, not a " .. type(list))
   end
   local operations = {}
   for i, item in ipairs(list) do
     if type(item) ~= "table" or item[1] ~= "get" and item[1] ~= "children" then
-      error(('list[%d] must be { "get", path } or { "children", path }'):format(i), level + 1)
+      wrong(('list[%d] must be { "get", path } or { "children", path }'):format(i))
     end
-    paths.check(item[2], ("path of list[%d]"):format(i), level + 1)
-    operations[i] = { item[1], full_path(self, item[2], level + 1) }
+    paths.check(item[2], ("path of list[%d]"):format(i))
+    operations[i] = { item[1], full_path(self, item[2]) }
   end
   return operations
 end
@@ -253,21 +254,21 @@ function M.attach(Client)
   Client._delete_below = delete_below
 
   function Client:ensure(path, options)
-    full_path(self, path, 2)
-    paths.check(path, "path", 2)
+    full_path(self, path)
+    paths.check(path, "path")
     options = options or {}
-    local deadline, fail_fast = nodes.frame(self._session, options, ENSURE, 2)
+    local deadline, fail_fast = nodes.frame(self._session, options, ENSURE)
     return ensure(self, path, {
       acl = options.acl, container = options.container, deadline = deadline, fail_fast = fail_fast,
     }, deadline)
   end
 
   function Client:read_many(list, options)
-    local operations = check_reads(self, list, 2)
+    local operations = check_reads(self, list)
     if not operations[1] then
       return {}
     end
-    local ok, results, code = ask(self, "read_many", operations[1][2], options, nil, 2, true,
+    local ok, results, code = ask(self, "read_many", operations[1][2], options, nil, true,
       function(link, deadline, fail_fast)
         return link:multi_read(operations, deadline, fail_fast)
       end)
@@ -283,8 +284,8 @@ function M.attach(Client)
   end
 
   function Client:count(path, options)
-    local full = full_path(self, path, 2)
-    local ok, a, b = ask(self, "count", path, options, nil, 2, true, function(link, deadline, fast)
+    local full = full_path(self, path)
+    local ok, a, b = ask(self, "count", path, options, nil, true, function(link, deadline, fast)
       return link:count(full, deadline, fast)
     end)
     if ok then
@@ -294,8 +295,8 @@ function M.attach(Client)
   end
 
   function Client:ephemerals(path, options)
-    local full = full_path(self, path or "/", 2)
-    local ok, a, b = ask(self, "ephemerals", path or "/", options, nil, 2, true,
+    local full = full_path(self, path or "/")
+    local ok, a, b = ask(self, "ephemerals", path or "/", options, nil, true,
       function(link, deadline, fast)
         return link:ephemerals(full, deadline, fast)
       end)
@@ -310,7 +311,7 @@ function M.attach(Client)
   end
 
   function Client:whoami(options)
-    local ok, a, b = ask(self, "whoami", nil, options, nil, 2, true, function(link, deadline, fast)
+    local ok, a, b = ask(self, "whoami", nil, options, nil, true, function(link, deadline, fast)
       return link:whoami(deadline, fast)
     end)
     if ok then
@@ -321,9 +322,9 @@ function M.attach(Client)
 
   function Client:add_auth(scheme, id, options)
     if type(scheme) ~= "string" or type(id) ~= "string" then
-      error("scheme and id must be strings", 2)
+      wrong("scheme and id must be strings")
     end
-    local ok, a, b = ask(self, "add_auth", nil, options, nil, 2, false, function(link, deadline, fast)
+    local ok, a, b = ask(self, "add_auth", nil, options, nil, false, function(link, deadline, fast)
       return link:add_auth(scheme, id, deadline, fast)
     end)
     if not ok then
@@ -337,10 +338,10 @@ function M.attach(Client)
   function Client:config(options)
     local target = type(options) == "table" and options.watch
     if target and type(target) ~= "function" and not (type(target) == "table" and target.set) then
-      error("watch must be an event or a function", 2)
+      wrong("watch must be an event or a function")
     end
     local path = "/zookeeper/config"
-    local ok, a, b = ask(self, "config", path, options, CONFIG, 2, true, function(link, deadline, fast)
+    local ok, a, b = ask(self, "config", path, options, CONFIG, true, function(link, deadline, fast)
       return link:config(target and true or false, deadline, fast)
     end, target and watches.watcher("config", path, nil, target))
     if ok then
@@ -351,17 +352,17 @@ function M.attach(Client)
 
   function Client:reconfig(change, options)
     if type(change) ~= "table" then
-      error("change must be a table, not a " .. type(change), 2)
+      wrong("change must be a table, not a " .. type(change))
     end
     for name, value in pairs(change) do
       local kind = name == "version" and "number" or "string"
       if name ~= "joining" and name ~= "leaving" and name ~= "members" and name ~= "version" then
-        error(("unknown field of change %q"):format(tostring(name)), 2)
+        wrong(("unknown field of change %q"):format(tostring(name)))
       elseif type(value) ~= kind then
-        error(("change.%s must be a %s"):format(name, kind), 2)
+        wrong(("change.%s must be a %s"):format(name, kind))
       end
     end
-    local ok, a, b = ask(self, "reconfig", nil, options, nil, 2, false, function(link, deadline, fast)
+    local ok, a, b = ask(self, "reconfig", nil, options, nil, false, function(link, deadline, fast)
       return link:reconfig(change.joining, change.leaving, change.members, change.version or -1,
         deadline, fast)
     end)

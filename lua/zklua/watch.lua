@@ -6,6 +6,7 @@ local finalizer = require "zklua.finalizer"
 local nodes = require "zklua.nodes"
 local options_of = require "zklua.options"
 local watches = require "zklua.watches"
+local wrong = require "zklua.wrong"
 
 local M = {}
 
@@ -150,7 +151,7 @@ end
 --- Calls fn(event) until it returns something other than nil; closes the stream on every way out.
 function Stream:each(fn)
   if type(fn) ~= "function" then
-    error("fn must be a function, not a " .. type(fn), 2)
+    wrong("fn must be a function, not a " .. type(fn))
   end
   return finish(self, pcall(each, self, fn))
 end
@@ -166,28 +167,28 @@ end
 
 --- Sets the persistent watch for `queue`, which has session, path, recursive. Asks again when the
 --- connection is lost. True, or nil, message, CODE.
-function M.listen(queue, client, path, options, level)
+function M.listen(queue, client, path, options)
   local function answer(link, deadline, fail_fast)
     return link:add_watch(queue.path, queue.recursive, deadline, fail_fast)
   end
   -- The listener must be there before the event that follows the answer is looked at.
   local watcher = { op = "watch", queue = queue }
-  return nodes.ask(client, "watch", path, options, OPTIONS, level + 1, true, answer, watcher)
+  return nodes.ask(client, "watch", path, options, OPTIONS, true, answer, watcher)
 end
 
 --- c:watch(path, options).
-function M.open(client, path, options, level)
+function M.open(client, path, options)
   if options ~= nil then
-    options_of.check(options, OPTIONS, level)
+    options_of.check(options, OPTIONS)
   end
   local given = options or {}
   if given.recursive and given.children then
-    error("children does not go with recursive: there children report themselves", level)
+    wrong("children does not go with recursive: there children report themselves")
   end
   local session = client._session
   local queue = new_queue(session.runtime)
   queue.session, queue.prefix = session, client.prefix
-  queue.path = nodes.full_path(client, path, level)
+  queue.path = nodes.full_path(client, path)
   queue.recursive = given.recursive or false
   queue.without_data = given.data == false
   queue.without_children = given.children == false
@@ -195,7 +196,7 @@ function M.open(client, path, options, level)
   for _, name in ipairs({ "timeout", "deadline", "fail_fast" }) do
     call[name] = given[name]
   end
-  local ok, message, code = M.listen(queue, client, path, call, level)
+  local ok, message, code = M.listen(queue, client, path, call)
   if not ok then
     return nil, message, code
   end

@@ -21,7 +21,6 @@ function M.new(session)
     [CHILD] = {},
     [PERSISTENT] = {}, -- path -> list of listeners
     [RECURSIVE] = {},
-    rearming = {}, -- path -> whether a one-shot watch fired while its persistent one was out
   }, Watches)
 end
 
@@ -86,35 +85,6 @@ function Watches:armed(watcher, code)
   end
   if kind then
     append(self[kind], watcher.path, watcher)
-    if self[PERSISTENT][watcher.path] or self[RECURSIVE][watcher.path] then
-      self:rearm(watcher.path)
-    end
-  end
-end
-
--- A server before 3.9 keeps one watch per path: a one-shot watch takes the place of a persistent
--- one, which therefore is set again behind it. The core counts it twice until it is answered.
-function Watches:rearm(path)
-  local life = self.session.life
-  for _, kind in ipairs({ PERSISTENT, RECURSIVE }) do
-    if self[kind][path] and self.rearming[path] == nil then
-      self.rearming[path] = false
-      local xid = life.core:add_watch(path, kind == RECURSIVE)
-      if not xid then
-        self.rearming[path] = nil
-        return
-      end
-      life:on_reply(xid, function(code)
-        local fired = self.rearming[path]
-        self.rearming[path] = nil
-        if not code then
-          life.core:unwatch(path, kind)
-        end
-        if fired or code then
-          self:tell(self[kind][path], { type = "gap", path = path })
-        end
-      end)
-    end
   end
 end
 
@@ -191,9 +161,6 @@ function Watches:fire(life, type, path, kinds, zxid)
     local list = has(kinds, kind) and self[kind][path]
     if list then
       self[kind][path] = nil
-      if self.rearming[path] == false then
-        self.rearming[path] = true
-      end
       for _, watcher in ipairs(list) do
         call(self, watcher, event)
       end
@@ -248,7 +215,6 @@ end
 
 --- The client has a new session.
 function Watches:renewed()
-  self.rearming = {}
   fire_one_shots(self, { type = "gap" })
   for _, kind in ipairs({ PERSISTENT, RECURSIVE }) do
     for path, list in pairs(self[kind]) do

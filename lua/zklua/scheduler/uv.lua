@@ -43,7 +43,7 @@ local function new(options)
   local heap = timers.new() -- events whose wait has a deadline
   local owned = setmetatable({}, { __mode = "k" }) -- the coroutines made here
   local turning, deferred, pumping, armed_for = false, false, false, nil
-  local kept, turned_at = 0, now()
+  local kept, closing, turned_at = 0, 0, now()
   local on_error = options.on_error or default_on_error
   local timer, idle, check = uv.new_timer(), uv.new_idle(), uv.new_check()
   local keeper = uv.new_async(nothing)
@@ -57,6 +57,18 @@ local function new(options)
       uv.unref(keeper)
     elseif kept == change then
       uv.ref(keeper)
+    end
+  end
+
+  local function on_closed()
+    closing = closing - 1
+  end
+
+  -- Closes a handle, once.
+  function scheduler._close(handle)
+    if not uv.is_closing(handle) then
+      closing = closing + 1
+      uv.close(handle, on_closed)
     end
   end
 
@@ -215,6 +227,11 @@ local function new(options)
         pumping = false
         turned_at = now()
       end
+    end
+    -- The program may end here, and luv frees a handle that is still closing when its state ends,
+    -- before the loop has let go of it.
+    if closing > 0 then
+      uv.run("nowait")
     end
     keep(-1)
     return event.woken

@@ -98,9 +98,7 @@ end
 function Stream:close()
   if not self.closed then
     self.closed = true
-    if not uv.is_closing(self.handle) then
-      uv.close(self.handle)
-    end
+    self.scheduler._close(self.handle)
     self.readable:set()
   end
 end
@@ -186,14 +184,14 @@ function M.attach(scheduler)
       scheduler._leave()
     end)
     if not ok or not request then
-      uv.close(handle)
+      scheduler._close(handle)
       return nil, sentence(not ok and request or err), "CONNECT"
     end
     if not done:wait(deadline) then
-      uv.close(handle)
+      scheduler._close(handle)
       return nil, "no answer", "TIMEOUT"
     elseif failure then
-      uv.close(handle)
+      scheduler._close(handle)
       return nil, sentence(failure), "CONNECT"
     end
     return new_stream(scheduler, handle)

@@ -20,7 +20,7 @@ local function collect(scheduler, pipe, limit, finish)
       return
     end
     scheduler._enter()
-    uv.close(pipe)
+    scheduler._close(pipe)
     finish()
     scheduler._leave()
   end)
@@ -52,13 +52,13 @@ local function rest_of(argv)
   return words
 end
 
-local function feed(pipe, bytes)
+local function feed(scheduler, pipe, bytes)
   if #bytes == 0 then
-    uv.close(pipe)
+    scheduler._close(pipe)
     return
   end
   uv.write(pipe, bytes, function()
-    uv.close(pipe)
+    scheduler._close(pipe)
   end)
 end
 
@@ -96,14 +96,14 @@ function M.attach(scheduler)
     }, function(status, signal)
       scheduler._enter()
       result.code, result.signal = status, signal
-      uv.close(handle)
+      scheduler._close(handle)
       finish()
       scheduler._leave()
     end)
     if not handle then
       for _, pipe in ipairs({ stdin or 0, outputs.stdout, outputs.stderr }) do
         if type(pipe) == "userdata" then
-          uv.close(pipe)
+          scheduler._close(pipe)
         end
       end
       code = code or tostring(problem):match("^E[A-Z0-9]+") or "NOTSTARTED"
@@ -116,7 +116,7 @@ function M.attach(scheduler)
       end
     end
     if stdin then
-      feed(stdin, options.stdin)
+      feed(scheduler, stdin, options.stdin)
     end
     return function(signal)
       if not uv.is_closing(handle) then
