@@ -66,14 +66,13 @@ struct zkl_credential *zkl_auth_unsent(const struct zkl_auth *auth)
     return NULL;
 }
 
-/* The order of the list is the order on the wire: answers are matched by it. */
+/* The order of the list is the order on the wire, for the unsent ones are always at its end:
+ * answers are matched by it. */
 void zkl_auth_sent(struct zkl_auth *auth, struct zkl_credential *credential)
 {
-    ZKL_ASSERT(!credential->sent);
+    ZKL_ASSERT(!credential->sent && credential == zkl_auth_unsent(auth));
     credential->sent = true;
     auth->unanswered_count++;
-    zkl_list_remove(&credential->link);
-    zkl_list_push(&auth->list, &credential->link);
 }
 
 struct zkl_credential *zkl_auth_take_answer(struct zkl_auth *auth)

@@ -237,6 +237,15 @@ describe("the session", function()
       assert.is_true(w.now > 50000)
     end)
 
+    it("said by a reply does not hide why the link went", function()
+      new()
+      w:attach()
+      assert(w:get("/a"))
+      w:answer(w:take()[1], -112)
+      assert.are.same({ "reply 1 SESSIONEXPIRED", "disconnect driver", "state disconnected",
+        "connect" }, brief(w:lose()))
+    end)
+
     it("is asked for when a reply says so, never believed", function()
       for _, code in ipairs({ -112, -12, -118 }) do
         new()
