@@ -451,6 +451,47 @@ describe("a watch", function()
     assert(w:get("/e", true))
   end)
 
+  it("that comes to nothing gives its place back, however it ends", function()
+    local endings = {
+      { "an error", function() w:answer(w:take()[1], -102) end },
+      { "garbage", function()
+        w:take()
+        w:feed(world.codec.int(16) .. world.codec.int(1) .. ("\0"):rep(12))
+      end },
+      { "the link", function()
+        w:take()
+        w.client:disconnected(w.link)
+      end },
+      { "a cancel before it was sent", function() w.client:cancel(1) end },
+      { "a cancel and the late reply", function()
+        local taken = w:take()
+        w.client:cancel(1)
+        w:answer(taken[1])
+      end },
+      { "a cancel and the link", function()
+        w:take()
+        w.client:cancel(1)
+        w.client:disconnected(w.link)
+      end },
+      { "a deadline before it was sent", function() w:after(100) end },
+      { "a refused submit", function() end, refused = true },
+    }
+    for _, ending in ipairs(endings) do
+      w:free()
+      new({ watch_max = 1, request_size_max = 100 })
+      if ending.refused then
+        assert.are.same({ nil, "LIMIT" }, { w:get("/" .. ("x"):rep(200), true) })
+      else
+        assert.are.equal(1, w:get("/a", true, { deadline = w.now + 100 }))
+        assert.are.same({ nil, "LIMIT" }, { w:get("/b", true) }, ending[1])
+      end
+      ending[2]()
+      w:drain()
+      assert.are.equal(0, w.client:info().watches)
+      assert.is_truthy(w:get("/b", true), ending[1])
+    end
+  end)
+
   it("leaves nothing behind after thousands came and went", function()
     local before
     for turn = 1, 3 do
