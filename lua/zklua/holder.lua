@@ -5,6 +5,7 @@
 --- node brings that news. What it cannot know is how long this program stood still between a look
 --- at `valid()` and what follows, so writes that matter go through the guarded calls, where the
 --- server checks our node and writes in one transaction, or carry `token`.
+local arguments = require "zklua.arguments"
 local core = require "zklua.core"
 local own = require "zklua.own"
 
@@ -93,7 +94,7 @@ end
 -- Follows our node until it is gone. Looks again after each event instead of believing it.
 local function follow(held)
   local client, node = held._client, held._node
-  local read = { watch = held._wake, deadline = own.deadline(client) }
+  local read = { watch = held._wake, deadline = arguments.deadline(client) }
   while not held._over do
     local data, message, code = client:get(node.path, read)
     if held._over then

@@ -10,11 +10,12 @@
 --- the caller's deadline and cancellation do not reach it, it is tried again after every
 --- reconnection, and it ends with the session, because the node does too. Nothing is ever done
 --- on a later session.
+local arguments = require "zklua.arguments"
 local core = require "zklua.core"
 
 local own = {}
 
-local FOREVER = 3e8 -- seconds; a deadline that a person does not live to see
+local FOREVER = arguments.FOREVER
 local PATIENCE = 0.5 -- seconds that a caller waits for a clean-up before it goes on without him
 local PAUSE = 0.05 -- seconds, at most, before asking again after a lost connection
 
@@ -39,78 +40,6 @@ end
 ---@return string
 function own.join(path, name)
   return (path == "/" and "" or path) .. "/" .. name
-end
-
---- The deadline of a call that waits, from its options; always a number. Raises at `level` for
---- options that are none.
----@param options table|nil
----@param level integer|nil  default: the caller of our caller
----@return number deadline
-function own.deadline(client, options, level)
-  level = level or 3
-  local runtime = client.runtime
-  if options == nil then
-    return runtime:now() + FOREVER
-  end
-  if type(options) ~= "table" then
-    error("options must be a table, not a " .. type(options), level)
-  end
-  for name, value in pairs(options) do
-    if name ~= "wait" and name ~= "timeout" and name ~= "deadline" then
-      error(("unknown option %q"):format(tostring(name)), level)
-    elseif type(value) ~= "number" or value ~= value then
-      error(name .. " must be a number of seconds", level)
-    end
-  end
-  local seconds = math.min(options.wait or FOREVER, options.timeout or FOREVER, FOREVER)
-  return math.min(runtime:now() + math.max(seconds, 0), options.deadline or math.huge)
-end
-
---- The same for a call that takes the client's timeout unless told.
-function own.call_deadline(client, options)
-  local deadline = own.deadline(client, options or { timeout = client._session.timeout }, 4)
-  return deadline
-end
-
----@param value any
----@param name string
-function own.string(value, name)
-  if type(value) ~= "string" then
-    error(("%s must be a string, not a %s"):format(name, type(value)), 3)
-  end
-end
-
---- Checks the options of a recipe against their types; raises at the caller of `c:recipe()`.
----@param options table|nil
----@param types table<string, string>
----@return table
-function own.options(options, types)
-  if options ~= nil and type(options) ~= "table" then
-    error("options must be a table, not a " .. type(options), 3)
-  end
-  for name, value in pairs(options or {}) do
-    if not types[name] then
-      error(("unknown option %q"):format(tostring(name)), 3)
-    elseif type(value) ~= types[name] then
-      error(("%s must be a %s, not a %s"):format(name, types[name], type(value)), 3)
-    end
-  end
-  return options or {}
-end
-
----@param path any
----@return string path
-function own.path(path)
-  local fault = type(path) ~= "string" and "path must be a string" or core.check_path(path)
-  if fault then
-    error(type(path) == "string" and ("path %q %s"):format(path, fault) or fault, 3)
-  end
-  return path
-end
-
---- Who this client is to others.
-function own.identity(client, id)
-  return id or client.id or (core.hostname() .. "/" .. core.pid())
 end
 
 --- 128 random bits as Curator and kazoo write them: with dashes (36 characters) or without.
@@ -232,6 +161,7 @@ local function try(client, node, want, deadline)
     if path then
       settle(node, path:match("[^/]+$"), path, stat)
       if stat.ephemeral_owner ~= node.life.id then
+        node.life = client:lifetime() -- which is to take it away
         return nil, "SESSIONEXPIRED: the session was replaced while joining " .. node.parent,
           "SESSIONEXPIRED"
       end

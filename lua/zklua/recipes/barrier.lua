@@ -8,7 +8,7 @@
 --- Errors: TIMEOUT (says how many came), NOAUTH. Connection loss: goes on. Session lost:
 --- SESSIONEXPIRED. Cancelled or timed out: our node is taken away. Costs per party: four requests
 --- to enter and five to leave, one party (the lowest name) two for each other that leaves.
-local own = require "zklua.own"
+local arguments = require "zklua.arguments"
 local round = require "zklua.recipes.round"
 
 local Barrier = {}
@@ -17,20 +17,20 @@ Barrier.__index = Barrier
 local M = {}
 
 function M.new(client, path, options)
-  own.path(path)
-  options = own.options(options, { parties = "number", id = "string" })
+  arguments.path(path)
+  options = arguments.options(options, { parties = "number", id = "string" })
   local parties = options.parties
   if not parties or parties < 1 or parties % 1 ~= 0 then
     error("parties must be a whole number above 0", 2)
   end
   return setmetatable({ _client = client, _path = path, _parties = parties,
-    _id = own.identity(client, options.id) }, Barrier)
+    _id = arguments.identity(client, options.id) }, Barrier)
 end
 
 --- Waits until all have come, at most `wait` seconds.
 ---@return true|nil, string|nil message, string|nil code
 function Barrier:enter(options)
-  local deadline = own.deadline(self._client, options)
+  local deadline = arguments.deadline(self._client, options)
   if self._round then
     error("this barrier object has entered already: leave first", 2)
   end
@@ -48,7 +48,7 @@ end
 --- Waits until all have left, at most `wait` seconds. Our own node goes in any case.
 ---@return true|nil, string|nil message, string|nil code
 function Barrier:leave(options)
-  local deadline, ours = own.deadline(self._client, options), self._round
+  local deadline, ours = arguments.deadline(self._client, options), self._round
   if not ours then
     error("this barrier object has not entered", 2)
   end
@@ -59,7 +59,7 @@ end
 --- Enter, then leave, within one `wait`.
 ---@return true|nil, string|nil message, string|nil code
 function Barrier:wait(options)
-  local limit = { deadline = own.deadline(self._client, options) }
+  local limit = { deadline = arguments.deadline(self._client, options) }
   local ok, message, code = self:enter(limit)
   if not ok then
     return nil, message, code

@@ -5,6 +5,7 @@
 --- waited out, and a new session reads again: the client tells all watches when it begins. Ends
 --- with nil when it is closed, when the client is,
 --- or when the task is cancelled.
+local arguments = require "zklua.arguments"
 local own = require "zklua.own"
 
 local Changes = {}
@@ -27,12 +28,12 @@ end
 ---@param timeout number|nil
 function Changes:next(timeout)
   local client = self._client
-  local deadline = own.deadline(client, timeout and { timeout = timeout })
+  local deadline = arguments.deadline(client, timeout and { timeout = timeout })
   while not self._closed do
     local value, message, code
     if self._stale ~= false then
       self._stale = false
-      value, message, code = self._seats:first(own.deadline(client), self._wake)
+      value, message, code = self._seats:first(arguments.deadline(client), self._wake)
     end
     if value ~= nil and (self._last == nil or not same(self._last, value)) then
       self._last = value

@@ -4,6 +4,7 @@
 --- claim has gone another may make one like it. So each carries a proof of its own as its data,
 --- which answers a lost reply; and each worker has a unique ephemeral beside the claims, which
 --- lives exactly as long as its claims can, and which guarded writes check together with the claim.
+local arguments = require "zklua.arguments"
 local Held = require "zklua.holder"
 local own = require "zklua.own"
 
@@ -17,10 +18,10 @@ local M = {}
 local item_meta = Held.extend(Item)
 
 ---@param lease boolean
----@param id string  who we are to others
+---@param id string|nil  who we are to others
 function M.new(client, path, lease, id)
   return setmetatable({ _client = client, _items = path, _claims = path .. "-claims",
-    _failed = path .. "-failed", _lease = lease, _id = id, _count = 0 }, Claims)
+    _failed = path .. "-failed", _lease = lease, _id = arguments.identity(client, id), _count = 0 }, Claims)
 end
 
 -- Taking ------------------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ end
 -- Deletes the item and makes the claim; true, false (another was faster) or nil, message, code.
 -- Once it is on its way the answer is waited for, whatever the caller's deadline.
 local function delete_and_claim(self, path, claim)
-  local client, limit = self._client, { deadline = own.deadline(self._client) }
+  local client, limit = self._client, { deadline = arguments.deadline(self._client) }
   while true do
     local done, message, code, index = client:transaction():delete(path)
       :create(claim.path, claim.proof, { ephemeral = true }):commit(limit)
@@ -179,7 +180,7 @@ end
 -- Takes item and claim away in one transaction with what `more` adds, through lost replies.
 local function finish(item, more)
   local client, claims = item._client, item._claims
-  local limit = { deadline = own.deadline(client) }
+  local limit = { deadline = arguments.deadline(client) }
   while true do
     local transaction = item:transaction()
     transaction:delete(item._node.path):delete(item.path)
@@ -249,10 +250,10 @@ function Taken:fail(reason)
   if type(reason) ~= "string" then
     error("reason must be a string, not a " .. type(reason), 2)
   end
-  local claims = self._claims
-  local ok, message, code = own.ensure(claims._client, claims._failed, own.deadline(claims._client))
+  local claims, client = self._claims, self._claims._client
+  local ok, message, code = own.ensure(client, claims._failed, arguments.deadline(client))
   if ok then
-    ok, message, code = add_failed(claims, claims._client:transaction(), self, reason):commit()
+    ok, message, code = add_failed(claims, client:transaction(), self, reason):commit()
   end
   return ok and true, message, code
 end

@@ -10,8 +10,8 @@
 --- Errors: BUSY (`latch` with `wait`), FOREIGN, NOAUTH. Connection loss: standing and leading go
 --- on; `term.doubt` says so. Cancellation: steps down or leaves the line. Loss of the session:
 --- `latch` ends in SESSIONEXPIRED and its term in LOST; `campaign` stands again on a new session.
+local arguments = require "zklua.arguments"
 local changes = require "zklua.recipes.changes"
-local own = require "zklua.own"
 local seat = require "zklua.recipes.seat"
 
 local unpack = table.unpack or unpack
@@ -22,8 +22,8 @@ local Election = {}
 Election.__index = Election
 
 local function new(client, path, options)
-  own.path(path)
-  options = own.options(options, OPTIONS)
+  arguments.path(path)
+  options = arguments.options(options, OPTIONS)
   local mode = options.mode or "dynamic"
   local seats = MODES[mode]
     or error(("mode must be \"dynamic\" or \"static\", not %q"):format(mode), 2)
@@ -46,7 +46,7 @@ function Election:campaign(fn)
   return client.runtime:scope(function(scope)
     self._races[scope] = true
     while true do
-      local term, message, code = seat.take(client, self._seats, own.deadline(client), true)
+      local term, message, code = seat.take(client, self._seats, arguments.deadline(client), true)
       if term then
         local kept, results = term:run(fn)
         if kept then
@@ -61,7 +61,7 @@ end
 
 --- Stands until elected, at most `wait` seconds. BUSY: not in time, and who leads since when.
 function Election:latch(options)
-  local client, deadline = self._client, own.deadline(self._client, options)
+  local client, deadline = self._client, arguments.deadline(self._client, options)
   return client.runtime:scope(function(scope)
     self._races[scope] = true
     local term, message, code = seat.take(client, self._seats, deadline, true)
@@ -84,12 +84,12 @@ end
 
 --- All candidates in order, the leader first (static: the leader alone).
 function Election:candidates(options)
-  return self._seats:contenders(own.deadline(self._client, options))
+  return self._seats:contenders(arguments.deadline(self._client, options))
 end
 
 --- Who leads; false when nobody does.
 function Election:leader(options)
-  return self._seats:first(own.deadline(self._client, options))
+  return self._seats:first(arguments.deadline(self._client, options))
 end
 
 --- A stream of leaders, false while there is none; the present one comes first.

@@ -15,6 +15,7 @@
 ---
 --- A child that contends in a dialect that ours does not count would be overlooked, and would
 --- overlook us: FOREIGN.
+local arguments = require "zklua.arguments"
 local dialects = require "zklua.recipes.dialect"
 local own = require "zklua.own"
 local roster = require "zklua.recipes.roster"
@@ -54,7 +55,7 @@ function Line.new(client, path, options)
     _words = words,
     _kind = kind,
     _excludes = excludes,
-    _data = own.identity(client, options.id),
+    _data = arguments.identity(client, options.id),
   }, Line)
 end
 

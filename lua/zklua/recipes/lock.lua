@@ -11,9 +11,9 @@
 --- Cancellation and timeout while waiting: the place is given up, in the background if need be.
 --- Loss: the end of the session while waiting is SESSIONEXPIRED, while holding LOST; the lock is
 --- not taken again by itself.
+local arguments = require "zklua.arguments"
 local Held = require "zklua.holder"
 local Line = require "zklua.recipes.line"
-local own = require "zklua.own"
 local seat = require "zklua.recipes.seat"
 
 local OPTIONS = { id = "string", dialect = "string", sees = "table", reentrant = "boolean" }
@@ -25,8 +25,8 @@ local M = {}
 
 ---@param options zklua.LockOptions|nil
 function M.new(client, path, options)
-  own.path(path)
-  options = own.options(options, OPTIONS)
+  arguments.path(path)
+  options = arguments.options(options, OPTIONS)
   return setmetatable({
     _client = client,
     _line = Line.new(client, path, { what = "lock", id = options.id, dialect = options.dialect,
@@ -70,7 +70,7 @@ end
 
 --- `acquire` for Held.with and itself: errors are raised at the caller's caller.
 function Lock:_acquire(options)
-  local held, message, code = take(self, own.deadline(self._client, options, 4), true, 4)
+  local held, message, code = take(self, arguments.deadline(self._client, options, 4), true, 4)
   return held or nil, message, code
 end
 
@@ -85,7 +85,7 @@ end
 --- Takes the lock if nobody stands before us; `false, message, "BUSY"` else.
 ---@return zklua.Held|false|nil held, string|nil message, string|nil code
 function Lock:try()
-  local held, message, code = take(self, own.call_deadline(self._client), false, 3)
+  local held, message, code = take(self, arguments.call_deadline(self._client), false, 3)
   return held, message, code
 end
 
@@ -97,7 +97,7 @@ Lock.with = Held.with
 --- The holder, then those who wait, in order.
 ---@return zklua.Contender[]|nil, string|nil message, string|nil code
 function Lock:contenders(options)
-  return self._line:contenders(own.deadline(self._client, options))
+  return self._line:contenders(arguments.deadline(self._client, options))
 end
 
 return M

@@ -9,6 +9,7 @@
 --- NOAUTH. Later ones are tried again; a node of another client in our place is waited out.
 --- Connection loss: goes on. Cancellation of the first creation: nothing is left. A node that
 --- somebody deletes is made again.
+local arguments = require "zklua.arguments"
 local own = require "zklua.own"
 
 local RETRY = 1 -- seconds between attempts that the server refuses
@@ -58,7 +59,7 @@ end
 -- Looks after every change of the node and of the session, and makes it again.
 local function keep(self)
   local client, wake = self._client, self._wake
-  local read = { watch = wake, deadline = own.deadline(client) }
+  local read = { watch = wake, deadline = arguments.deadline(client) }
   while not self._closed do
     local stat, _, code = client:exists(self._path, read)
     if self._closed then
@@ -72,7 +73,7 @@ local function keep(self)
       client.runtime:sleep(own.PASSING[code] and 0.05 or RETRY)
     else
       client:unwatch(self._path, nil, wake)
-      if not make(self, own.deadline(client)) and client:lifetime().alive then
+      if not make(self, arguments.deadline(client)) and client:lifetime().alive then
         client.runtime:sleep(RETRY)
       end
     end
@@ -82,11 +83,11 @@ end
 ---@param options { timeout: number|nil }|nil  of the first creation
 ---@return zklua.Member|nil, string|nil message, string|nil code
 function M.new(client, path, data, options)
-  own.path(path)
-  own.string(data, "data")
+  arguments.path(path)
+  arguments.string(data, "data")
   local self = setmetatable({ _client = client, _path = path, _data = data, _owners = {},
     _wake = client.runtime:event() }, Member)
-  local ok, message, code = make(self, own.deadline(client, options))
+  local ok, message, code = make(self, arguments.deadline(client, options))
   if not ok then
     self:_sweep()
     return nil, message, code
@@ -106,7 +107,7 @@ end
 --- Changes the data, now and for every healing. Never writes to another client's node.
 ---@return true|nil, string|nil message, string|nil code
 function Member:set(data)
-  own.string(data, "data")
+  arguments.string(data, "data")
   self._data = data
   local client, path = self._client, self._path
   while true do

@@ -8,6 +8,7 @@
 --- an order among those who wait: all watch the node and try when it goes, so a departure costs at
 --- most two requests for each of them, spread over JITTER.
 --- Connection loss, cancellation, loss: as for line.lua.
+local arguments = require "zklua.arguments"
 local own = require "zklua.own"
 
 local JITTER = 0.02 -- seconds
@@ -23,7 +24,7 @@ function Office.new(client, path, options)
     error("path must not be \"/\"", 3)
   end
   return setmetatable({ path = path, what = options.what, _client = client,
-    _data = own.identity(client, options.id) }, Office)
+    _data = arguments.identity(client, options.id) }, Office)
 end
 
 --- Who holds the office, false when nobody does. `watch` is set when that may have changed.

@@ -14,6 +14,7 @@
 --- added. `take` with its reply lost: looked into, nothing is lost. Cancelled or timed out it has
 --- taken nothing. The limit is looked at before each `put`: producers at once can exceed it.
 --- Nobody polls: an empty queue waits on watches, all consumers wake, spread over JITTER.
+local arguments = require "zklua.arguments"
 local claims = require "zklua.recipes.claim"
 local own = require "zklua.own"
 local supply = require "zklua.recipes.supply"
@@ -22,16 +23,14 @@ local Queue = {}
 Queue.__index = Queue
 
 local function new(client, path, options)
-  own.path(path)
-  options = own.options(options, { lease = "boolean", limit = "number", id = "string" })
-  if path == "/" then
-    error("path must not be \"/\"", 2)
-  end
+  arguments.path(path)
+  options = arguments.options(options, { lease = "boolean", limit = "number", id = "string" })
+  if path == "/" then error("path must not be \"/\"", 2) end
   return setmetatable({
     _client = client,
     _path = path,
     _limit = options.limit,
-    _claims = claims.new(client, path, options.lease ~= false, own.identity(client, options.id)),
+    _claims = claims.new(client, path, options.lease ~= false, options.id),
     _supply = supply.new(client, path, path .. "-claims"),
   }, Queue)
 end
@@ -65,22 +64,22 @@ end
 
 --- Adds an item at the end; its path.
 function Queue:put(data, options)
-  own.string(data, "data")
-  local paths, message, code = add(self, { data }, own.call_deadline(self._client, options))
+  arguments.string(data, "data")
+  local paths, message, code = add(self, { data }, arguments.call_deadline(self._client, options))
   return paths and paths[1], message, code
 end
 
 --- Adds all or none, in this order, in one transaction; their paths.
 function Queue:put_all(list, options)
   for i, data in ipairs(list) do
-    own.string(data, ("list[%d]"):format(i))
+    arguments.string(data, ("list[%d]"):format(i))
   end
-  return add(self, list, own.call_deadline(self._client, options))
+  return add(self, list, arguments.call_deadline(self._client, options))
 end
 
 --- Takes the oldest item that nobody works on, waiting at most `wait` seconds for one.
 function Queue:take(options)
-  local client, deadline = self._client, own.deadline(self._client, options)
+  local client, deadline = self._client, arguments.deadline(self._client, options)
   local visit = self._supply:visit()
   local item, message, code
   repeat
