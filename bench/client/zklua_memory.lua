@@ -11,7 +11,7 @@ local function main()
   for i = 1, count do
     assert(c:get(root))
     if i % math.floor(count / 10) == 0 then
-      print(("gets=%d resident_kb=%d lua_kb=%d"):format(
+      print(("gets=%d resident_kb=%.0f lua_kb=%.0f"):format(
         i, uv.resident_set_memory() / 1024, collectgarbage("count")))
     end
   end
