@@ -2,7 +2,8 @@
 --- of the program, and whatever ends it, sessions are closed on the way out, so that what was
 --- held is free at once.
 ---
---- `host` is what the executable knows: version, wake_fd, signal(), interrupt(), turned().
+--- `host` is what the executable knows: `version`, `wake_fd`, and the functions of src/main/main.c:
+--- `signal` (the first one's number, or nil), `interrupt` and `turned`.
 local command_line = require("zklua.command_line")
 
 local runner = {}
@@ -154,7 +155,10 @@ function Run:end_tasks()
   self:insist()
   local deadline = runtime:now() + TASKS_TIMEOUT
   for _, task in ipairs(left) do
-    pcall(task.wait, task, math.max(0, deadline - runtime:now()))
+    local ok, failure = pcall(task.wait, task, math.max(0, deadline - runtime:now()))
+    if not ok then -- nobody else is told, since we wait for it
+      self:task_failed(failure, task.trace, task)
+    end
   end
 end
 
@@ -165,16 +169,16 @@ function Run:close()
   if not ok then
     complain("closing sessions: " .. describe(message))
   end
-  -- Handles that were just closed need one more turn: luv crashes when Lua ends before it.
-  require("luv").run("nowait")
 end
 
 -- Runs `program` as the main task to its end; true, or false with what it raised.
 function Run:program(program, arguments)
   local failure, trace
   local function remember(message)
+    -- An error that has come through a task or a scope has its first traceback there.
+    local main = self.main
     failure = message
-    trace = debug.traceback(describe(message), 2)
+    trace = main.trace_of == message and main.trace or debug.traceback(describe(message), 2)
     return message
   end
   local succeeded = false
@@ -193,9 +197,10 @@ local function names_unreachable(runtime, failure)
     and failure:find(runtime.unreachable, 1, true) ~= nil
 end
 
-function Run:status(succeeded, failure, trace)
+-- Tells how the main task ended; the status it ended with.
+function Run:judge(succeeded, failure, trace)
   if succeeded then
-    return self.failed and FAILURE or SUCCESS
+    return SUCCESS
   elseif self.host.signal() and echoes_cancellation(failure) then
     return FAILURE -- the executable then ends by the signal itself
   elseif names_unreachable(self.runtime, failure) then
@@ -216,15 +221,16 @@ local function run(host, plan)
   package.loaded["zklua"] = require("zklua.facade").new(self.runtime)
   rawset(_G, "arg", plan.arguments)
   self:replace_exit()
-  local succeeded, failure, trace = self:program(program, plan.arguments)
-  status = self:status(succeeded, failure, trace)
+  status = self:judge(self:program(program, plan.arguments))
   self:end_tasks()
   self:close()
-  return status
+  -- Handles that were just closed need one more turn: luv crashes when Lua ends before it.
+  require("luv").run("nowait")
+  return status == SUCCESS and self.failed and FAILURE or status
 end
 
 --- Does what the command line says and returns the exit status.
----@param host { version: string, wake_fd: integer, signal: fun(): integer|nil, interrupt: fun(), turned: fun() }
+---@param host table  see above
 ---@param words table<integer, string>  the command line, with the executable's name at 0
 ---@return integer status
 function runner.main(host, words)

@@ -50,6 +50,16 @@ local CASES = {
     args = { "-e", "local zk = require 'zklua' zk.spawn(function() error('inner') end) zk.sleep(0.01) print('on')" } },
   { name = "fails with the task it waits for", code = 1, err = "^zklua: [^\n]*inner\n",
     args = { "-e", "local zk = require 'zklua' zk.spawn(function() error('inner') end):wait()" } },
+  { name = "shows the traceback of the task that failed", code = 1, err = "inner\nstack traceback:.*in upvalue 'culprit'",
+    args = { "-e", "local function culprit() error('inner') end "
+      .. "zk.spawn(function() culprit() return 1 end):wait()" } },
+  { name = "shows the traceback of a task of a group", code = 1, err = "stack traceback:.*in upvalue 'culprit'",
+    args = { "-e", "local function culprit() error('inner') end "
+      .. "zk.group(function(g) g:spawn(function() culprit() return 1 end) end)" } },
+  { name = "fails by a clean-up that fails", code = 1, err = "unclean",
+    args = { "-e", "zk.spawn(function() zk.sleep(60) error('unclean') end) zk.sleep(0.01)" } },
+  { name = "closes sessions on os.exit in a task", code = 5,
+    args = { "-e", "zk.spawn(function() zk.sleep(0) os.exit(5) end) zk.sleep(60)" } },
   { name = "ends with its main task", code = 0, out = "^$", err = "^$",
     args = { "-e", "local zk = require 'zklua' zk.spawn(function() zk.sleep(60) end) zk.sleep(0.01)" } },
   { name = "ends although a task ignores it", code = 0, err = "^$",
