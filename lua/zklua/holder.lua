@@ -11,6 +11,7 @@ local own = require "zklua.own"
 
 local unpack = table.unpack or unpack
 local SESSION_ENDED = "the session has ended"
+local SHORT = 0.01 -- seconds; what is released before is not worth a watch
 
 -- Flag: an event that stays set and has any number of waiters. -----------------------------------
 
@@ -95,6 +96,7 @@ end
 local function follow(held)
   local client, node = held._client, held._node
   local read = { watch = held._wake, deadline = arguments.deadline(client) }
+  held._wake:wait(SHORT)
   while not held._over do
     local data, message, code = client:get(node.path, read)
     if held._over then

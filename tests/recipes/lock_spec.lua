@@ -250,7 +250,7 @@ describe("a lock", function()
         tasks[i] = zk.spawn(function()
           local mine = assert(c:lock("/l"):acquire())
           order[#order + 1] = mine.token
-          assert(zk.sleep(0.01)) -- the watch on our node is set meanwhile
+          assert(zk.sleep(0.03)) -- long enough for the watch on our node to be set, and counted
           return mine:release()
         end)
       end
