@@ -110,6 +110,13 @@ describe("a credential", function()
     assert.are.equal("end", events[5])
   end)
 
+  it("comes before any watch event", function()
+    assert(w:auth("u:p"))
+    w:open()
+    w:feed(world.session_frame() .. world.watch_frame(3, "/a"))
+    assert.are.same({ "disconnect protocol", "connect" }, w:events())
+  end)
+
   it("that is not answered costs the link", function()
     assert(w:auth("u:p"))
     w:open()

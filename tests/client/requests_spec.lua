@@ -146,21 +146,33 @@ describe("a request", function()
 
   it("waits within its limits also when others around it give up", function()
     w:free()
-    w = world.new({ output_size_max = 100000 })
-    local refused = 0
-    for i = 1, 20000 do
-      local deadline = i % 1000 ~= 0 and w.now + 1 or nil
-      if not w:submit(create({ data = ("d"):rep(50) }), { deadline = deadline }) then
-        refused = refused + 1
-      end
+    w = world.new({ output_size_max = 20000 })
+    w:attach()
+    -- The driver is in the middle of writing this one: it has to stay where it is.
+    assert(w:submit(create({ data = "shown" })))
+    local shown, address = w.client:output(w.link)
+    local kept = {}
+    for i = 1, 12000 do
+      local deadline = i % 300 ~= 0 and w.now + 1 or nil
+      local xid = assert(w:submit(create({ data = ("d"):rep(50) }), { deadline = deadline }))
+      kept[#kept + 1] = not deadline and xid or nil
       if i % 100 == 0 then
         w:after(2)
         w:drain()
+        w:feed(world.watch_frame(3, "/alive"))
+        w:drain()
       end
     end
-    assert.are.equal(0, refused)
-    assert.are.equal(20, w.client:info().pending)
-    assert.is_true(w.client:memory().bytes < 1200000)
+    assert.are.equal(41, w.client:info().pending)
+    assert.is_true(w.client:memory().bytes < 500000)
+    local same, still = w.client:output(w.link)
+    assert.are.equal(address, still)
+    assert.are.equal(shown, same:sub(1, #shown))
+    local taken = w:take()
+    for i, xid in ipairs(kept) do
+      assert.are.equal(xid, taken[i + 1].xid)
+      assert.are.equal(("d"):rep(50), taken[i + 1].request.data)
+    end
   end)
 end)
 

@@ -1,6 +1,6 @@
 local world = require("client.world")
 
-local brief = world.brief
+local brief, op = world.brief, world.op
 
 --- Events of one kind.
 local function only(events, kind)
@@ -690,6 +690,25 @@ describe("the session", function()
       w:answer(taken[1])
       w:drain()
       assert.are.equal(world.op.close, w:take()[1].op)
+    end)
+
+    it("sends closeSession again on a new link when a credential still waits", function()
+      new()
+      w:attach()
+      assert(w:auth("u:p"))
+      w.client:close(w.now + 9000)
+      local taken = w:take()
+      assert.are.same({ op.auth, op.close }, { taken[1].op, taken[2].op })
+      w:lose()
+      w:open()
+      w:feed(world.session_frame())
+      w:drain()
+      w:answer_all() -- the credential
+      assert.are.same({ "reply 1 OK", "state connected" }, w:events())
+      taken = w:take()
+      assert.are.equal(op.close, taken[1].op)
+      w:answer(taken[1])
+      assert.are.same({ "disconnect close", "state closed", "end" }, w:events())
     end)
 
     it("may be called twice, and after the end", function()
