@@ -193,8 +193,9 @@ local function new_guard(self, link)
     if self.links[link.number] == link and not self.ended and not self.handler:forked() then
       self.core:close(0.1)
       local bytes = self.core:output(link.number)
-      if bytes then
+      while bytes do -- what was asked before, then closeSession
         link.stream:write_last(bytes)
+        bytes = self.core:output(link.number)
       end
     end
   end)

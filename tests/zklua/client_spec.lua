@@ -280,6 +280,7 @@ describe("a client", function()
       p:resume()
       slow:close(1)
       p:stop()
+      zk.sleep(0.01) -- the proxy closes its handles
     end)
 
     local calls = {

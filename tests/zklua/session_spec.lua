@@ -190,6 +190,7 @@ describe("a session", function()
     after_each(function()
       c:close(0.5)
       p:stop()
+      zk.sleep(0.01) -- the proxy closes its handles
     end)
 
     it("keeps its id, its ephemerals, and says what happened", function()
@@ -386,6 +387,7 @@ describe("a session", function()
       assert.is_true(zk.now() - began < 2)
       p:resume()
       p:stop()
+      zk.sleep(0.01) -- the proxy closes its handles
     end)
 
     it("closes when nobody can reach it any more", function()

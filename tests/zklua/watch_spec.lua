@@ -22,6 +22,7 @@ describe("watching", function()
     c:close(1)
     writer:close(1)
     p:stop()
+    zk.sleep(0.01) -- the proxy closes its handles
   end)
 
   local function eventually(predicate)
@@ -128,7 +129,7 @@ describe("watching", function()
 
     it("is closed by each on every way out", function()
       local stream = assert(c:watch("/each"))
-      zk.spawn(function() assert(writer:create("/each", "")) end)
+      assert(writer:create("/each", ""))
       local failure = {}
       local ok, message = pcall(stream.each, stream, function() error(failure) end)
       assert.same({ false, failure }, { ok, message })
@@ -160,7 +161,10 @@ describe("watching", function()
 
     it("is left by a loop on Lua 5.4, closed", function()
       assert(writer:create("/left", ""))
-      zk.spawn(function() assert(writer:set("/left", "1")) end)
+      zk.spawn(function() -- until the watch is there to see one
+        eventually(function() return watches() == 1 end)
+        assert(writer:set("/left", "1"))
+      end)
       for event in assert(c:watch("/left")) do
         assert.equal("changed", event.type)
         break
