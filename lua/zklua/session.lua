@@ -307,6 +307,9 @@ function Session:close(timeout)
   if self.closed then
     return true
   end
+  if core.forked() then
+    wrong("this session belongs to the parent process; connect again after fork")
+  end
   timeout = timeout or math.min(self.timeout, CLOSE_TIMEOUT_MAX)
   local task = self.runtime:waiter("close")
   self.closed_by = task
