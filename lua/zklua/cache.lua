@@ -54,7 +54,9 @@ local function list(cache)
     cache.listed = {}
     for path, node in pairs(cache.nodes) do
       local name = path:match("[^/]*$")
-      cache.listed[#cache.listed + 1] = { path = path, name = name, data = node.data, stat = node.stat }
+      cache.listed[#cache.listed + 1] = {
+        path = path, name = name, data = node.data, stat = node.stat,
+      }
     end
     table.sort(cache.listed, function(a, b)
       return a.path < b.path

@@ -32,7 +32,8 @@ local SENTENCES = {
   NOTEMPTY = "{path} has children ({op}); recursive=true deletes them too",
   NOAUTH = "not permitted on {path} ({op}); see get_acl and add_auth",
   INVALIDACL = "the acl for {path} is not acceptable ({op}); \"creator\" needs add_auth first",
-  NOCHILDRENFOREPHEMERALS = "{parent}, the parent of {path}, is ephemeral and has no children ({op})",
+  NOCHILDRENFOREPHEMERALS =
+    "{parent}, the parent of {path}, is ephemeral and has no children ({op})",
   NOTREADONLY = "the server is read-only: cut off from its ensemble ({op} {path})",
   QUOTAEXCEEDED = "a quota above {path} is used up ({op})",
   UNIMPLEMENTED = "the server does not offer this ({op} {path})",

@@ -9,7 +9,9 @@ Event.__index = Event
 local M = {}
 
 function M.new(runtime)
-  return setmetatable({ runtime = runtime, signalled = false, queue = {}, head = 1, tail = 1 }, Event)
+  return setmetatable({
+    runtime = runtime, signalled = false, queue = {}, head = 1, tail = 1,
+  }, Event)
 end
 
 function Event:set()

@@ -377,9 +377,10 @@ function M.attach(Client)
   function Client:set_acl(path, acl, options)
     local full, encoded = full_path(self, path), acls.encode(acl)
     local version = type(options) == "table" and options.version or -1
-    local ok, a, b = ask(self, "set_acl", path, options, WRITE, false, function(link, deadline, fast)
-      return link:set_acl(full, encoded, version, deadline, fast)
-    end)
+    local ok, a, b = ask(self, "set_acl", path, options, WRITE, false,
+      function(link, deadline, fast)
+        return link:set_acl(full, encoded, version, deadline, fast)
+      end)
     if ok then
       return a
     end

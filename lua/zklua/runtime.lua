@@ -229,7 +229,9 @@ function Runtime:watch_stalls()
   for session in pairs(self.sessions) do
     limit = deadlines.earlier(limit, session.session_timeout / 3)
   end
-  self.scheduler.stall_after = limit
+  if self.scheduler.watch_stalls then
+    self.scheduler.watch_stalls(limit)
+  end
 end
 
 --- Cancels every task that runs, but for this one and the library's own, and returns them.

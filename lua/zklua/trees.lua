@@ -52,7 +52,8 @@ local function ensure_chroot(self, deadline)
   if not ok then
     return nil, message, code
   end
-  ok, message, code = self._class.new(outside):ensure(session.options.chroot, { deadline = deadline })
+  local above = self._class.new(outside)
+  ok, message, code = above:ensure(session.options.chroot, { deadline = deadline })
   outside:close()
   return ok, message, code
 end
@@ -96,7 +97,9 @@ local function add_children(self, parents, found, deadline, fail_fast)
     for i, path in ipairs(batch) do
       list[i] = { "children", path }
     end
-    local results, message, code = self:read_many(list, { deadline = deadline, fail_fast = fail_fast })
+    local results, message, code = self:read_many(list, {
+      deadline = deadline, fail_fast = fail_fast,
+    })
     if not results then
       return nil, message, code
     end
@@ -225,7 +228,9 @@ local function update(self, path, fn, options)
     end
     if done then
       return changed, done
-    elseif why ~= "BADVERSION" and why ~= "NODEEXISTS" and not (why == "NONODE" and options and options.create) then
+    end
+    local vanished = why == "NONODE" and options and options.create
+    if why ~= "BADVERSION" and why ~= "NODEEXISTS" and not vanished then
       return nil, message, why
     end
   end

@@ -141,7 +141,7 @@ describe("the scheduler uv", function()
         stalls[#stalls + 1] = { seconds, co }
       end,
     })
-    scheduler.stall_after = 0.02
+    scheduler.watch_stalls(0.02)
     local guilty
     run(scheduler, function()
       guilty = coroutine.running()
@@ -161,7 +161,7 @@ describe("the scheduler uv", function()
         stalls = stalls + 1
       end,
     })
-    scheduler.stall_after = 0.02
+    scheduler.watch_stalls(0.02)
     run(scheduler, function()
       scheduler.sleep(0.06)
     end)

@@ -198,8 +198,8 @@ local function new(options)
     local time, first = now(), timers.first(heap)
     armed_for = nil
     -- A timer that comes far too late: a callback that is not ours, or a suspended machine.
-    if first and scheduler.stall_after and time - first.deadline > scheduler.stall_after then
-      turned_at = first.deadline
+    if first and scheduler.stall_after then
+      turned_at = math.max(turned_at, first.deadline) -- what was reported is not told twice
       check_stall(nil)
     end
     enter()
@@ -235,6 +235,14 @@ local function new(options)
     end
     keep(-1)
     return event.woken
+  end
+
+  --- From now on a loop that does not turn for `seconds` is a stall; nil: nothing is.
+  function scheduler.watch_stalls(seconds)
+    if not scheduler.stall_after then
+      turned_at = now() -- what the program did before anybody cared is its own affair
+    end
+    scheduler.stall_after = seconds
   end
 
   --- How a wait behaves at this place: "park", "pump", or nil and why it cannot.
