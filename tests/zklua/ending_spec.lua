@@ -80,6 +80,20 @@ describe("a process that ends", function()
     closed_at_once()
   end)
 
+  -- Luv's loop calls back what was under way when the state is closed, after nearly all is gone.
+  for _, where in ipairs({ "nohost.invalid", "127.0.0.1:" .. apache.unused_port() }) do
+    for turns = 0, 3 do
+      it(("%d turns after it began to connect to %s is silent"):format(turns, where), function()
+        local result = run(([[
+          for _ = 1, 8 do zk.spawn(zk.connect, %q, { timeout = 20 }) end
+          for _ = 1, %d do assert(zk.pause()) end]]):format(where, turns))
+        assert.equal("", result.stderr)
+        assert.equal(0, result.code)
+        closed_at_once()
+      end)
+    end
+  end
+
   it("closed its client before, and has nothing left to do", function()
     assert.equal(0, run("assert(c:close())").code)
     assert.is_true(closed_at_once())

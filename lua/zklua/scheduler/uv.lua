@@ -7,10 +7,14 @@
 ---
 --- No error leaves a loop callback: luv ends the process for one, even under a pcall.
 ---
+--- When the Lua state is closed, luv ends its loop and calls back what is under way, after the
+--- finalizers of all that was made later than the loop. Nothing may be resumed then.
+---
 --- All handles but one are unreferenced. The `keeper` holds the loop while a spawned coroutine is
 --- unfinished or the main thread waits; daemons (a connection that idles) do not hold it.
 local uv = require "luv"
 local core = require "zklua.core"
+local finalizer = require "zklua.finalizer"
 local timers = require "zklua.scheduler.timers"
 local net = require "zklua.scheduler.uv_net"
 local process = require "zklua.scheduler.uv_process"
@@ -45,6 +49,10 @@ local function new(options)
   local turning, deferred, pumping, armed_for = false, false, false, nil
   local kept, closing, turned_at = 0, 0, now()
   local on_error = options.on_error or default_on_error
+  local state = { closed = false }
+  state.guard = finalizer(function()
+    state.closed = true
+  end)
   local timer, idle, check = uv.new_timer(), uv.new_idle(), uv.new_check()
   local keeper = uv.new_async(nothing)
   for _, handle in ipairs({ timer, idle, check, keeper }) do
@@ -102,6 +110,9 @@ local function new(options)
   end
 
   local function turn()
+    if state.closed then
+      return
+    end
     if deferred then
       deferred = false
       uv.idle_stop(idle)
