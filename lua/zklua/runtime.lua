@@ -109,6 +109,7 @@ local function body(self, task, fn, ...)
   local co = running()
   self.tasks[co] = task
   tasks.run(task, fn, ...)
+  self:notice_stall() -- while it is known whose coroutine this is
   self.tasks[co] = nil
 end
 
@@ -168,9 +169,7 @@ end
 --- fn(...), which cancellation from outside does not reach.
 function Runtime:shield(fn, ...)
   check_function(fn)
-  local co, main = running()
-  local task = co and not main and self.tasks[co] or self.main
-  return tasks.enter(tasks.scope(task, { barrier = true }), fn, ...)
+  return tasks.enter(tasks.scope(self:waiter("shield"), { barrier = true }), fn, ...)
 end
 
 -- News -----------------------------------------------------------------------
@@ -212,15 +211,30 @@ local function place_of(co)
   end
 end
 
+-- One line to the log of every session that starved.
 function Runtime:report_stall(seconds, co)
-  local task = co and self.tasks[co] or self.main
   local who = "the program"
   if co then
-    who = "task " .. (self.tasks[co] and task:label() or "?")
+    local task = self.tasks[co]
+    who = "task " .. (task and task:label() or "?")
   end
   local place = place_of(co)
-  self:log("warning", ("%s ran for %.1f s without a wait%s; sessions starve (zk.run, zk.pause)")
-    :format(who, seconds, place and ", up to " .. place or ""))
+  local message = ("%s ran for %.1f s without a wait%s; sessions starve (zk.run, zk.pause)")
+    :format(who, seconds, place and ", up to " .. place or "")
+  local ours = true -- the runtime's own log, for all that have none
+  for session in pairs(self.sessions) do
+    if seconds > session.session_timeout / 3 and (session.options.log or ours) then
+      ours = ours and session.options.log ~= nil
+      session:log("warning", message)
+    end
+  end
+end
+
+--- A stall that ends here, and not with the turn, is told before it is forgotten.
+function Runtime:notice_stall()
+  if self.scheduler.notice_stall then
+    self.scheduler.notice_stall()
+  end
 end
 
 --- Sessions want the loop to turn at least every third of their timeout.

@@ -312,6 +312,7 @@ function Session:close(timeout)
   end
   timeout = timeout or math.min(self.timeout, CLOSE_TIMEOUT_MAX)
   local task = self.runtime:waiter("close")
+  self.runtime:notice_stall() -- it is this session that has starved
   self.closed_by = task
   self:close_soon(timeout)
   self.closing = task

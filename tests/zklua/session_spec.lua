@@ -439,4 +439,65 @@ describe("a session", function()
       assert(c:close())
     end)
   end)
+
+  describe("whose program does not wait", function()
+    local own, c
+
+    before_each(function()
+      own = {}
+      c = assert(zk.connect(server.connect_string, { session_timeout = 1.5,
+        log = function(_, message)
+          own[#own + 1] = message
+        end }))
+    end)
+
+    local function stall()
+      local over = zk.now() + 0.6
+      while zk.now() < over do end
+    end
+
+    local function count(list)
+      local found = 0
+      for _, line in ipairs(list) do
+        found = found + (line:find("sessions starve", 1, true) and 1 or 0)
+      end
+      return found, table.concat(list, "\n")
+    end
+
+    it("tells so once to its own log", function()
+      stall()
+      assert(zk.sleep(0.01))
+      eventually(function() return count(own) > 0 end)
+      assert.equal(1, (count(own)))
+      assert.equal(0, (count(logged)))
+      assert.matches("the program ran for 0.%d s without a wait", select(2, count(own)))
+    end)
+
+    it("tells so once to the runtime's log for all that have none", function()
+      local others = {}
+      for i = 1, 2 do
+        others[i] = assert(zk.connect(server.connect_string, { session_timeout = 1.5 }))
+      end
+      stall()
+      assert(zk.sleep(0.01))
+      eventually(function() return count(own) > 0 end)
+      assert.equal(1, (count(logged)))
+      assert.equal(1, (count(own)))
+    end)
+
+    it("names the task, also one that ends without a wait", function()
+      local task = zk.spawn(function() stall() end)
+      local line = debug.getinfo(1, "l").currentline - 1
+      task:wait()
+      eventually(function() return count(own) > 0 end)
+      assert.equal(1, (count(own)))
+      assert.matches(("task %%S*session_spec.lua:%d ran for"):format(line), select(2, count(own)))
+    end)
+
+    it("tells so also when it closes its client next", function()
+      stall()
+      assert(c:close())
+      assert.equal(1, (count(own)))
+    end)
+  end)
 end)

@@ -131,6 +131,18 @@ describe("a task", function()
       event:wait(5)
       assert.matches("inside a callback of the event loop", failure, 1, true)
     end)
+
+    it("cannot be shielded where it cannot wait", function()
+      local inside
+      local message = raised(function()
+        coroutine.wrap(function()
+          runtime:shield(function() inside = true end)
+        end)()
+      end)
+      assert.matches("task_spec.lua:%d+: shield cannot wait inside a coroutine.*zk.spawn", message)
+      assert.is_nil(inside)
+      assert.equal(runtime.main, runtime.main.scope)
+    end)
   end)
 
   describe("when cancelled", function()

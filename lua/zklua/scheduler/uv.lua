@@ -248,6 +248,14 @@ local function new(options)
     return event.woken
   end
 
+  --- Tells of a stall so far, before whoever is to blame ends or the limit changes.
+  function scheduler.notice_stall()
+    if scheduler.stall_after then
+      local co, main = running()
+      check_stall(not main and co or nil)
+    end
+  end
+
   --- From now on a loop that does not turn for `seconds` is a stall; nil: nothing is.
   function scheduler.watch_stalls(seconds)
     if not scheduler.stall_after then
