@@ -178,6 +178,9 @@ function client:info() end
 --- Whether the session cannot have expired yet by the clock: now < valid_until. Cheap.
 ---@return boolean
 function client:valid() end
+--- Requests without a reply. Cheap.
+---@return integer
+function client:pending() end
 --- Counters and latency: { bytes_in=, bytes_out=, frames_in=, frames_out=, attempts=, attaches=,
 --- pending=, operations = { get = { count=, errors=, sum= (seconds), histogram = { [i] = count } } } };
 --- histogram[i] counts replies that took less than 2^i microseconds and not less than half of

@@ -392,6 +392,15 @@ static int method_valid(lua_State *L)
     return 1;
 }
 
+static int method_pending(lua_State *L)
+{
+    struct zkl_binding *binding = zkl_check_client(L);
+    struct zkl_client_info info;
+    zkl_client_info(binding->core, &info);
+    lua_pushinteger(L, (lua_Integer)info.pending_count);
+    return 1;
+}
+
 static int method_metrics(lua_State *L)
 {
     struct zkl_binding *binding = zkl_check_client(L);
@@ -422,6 +431,7 @@ const luaL_Reg zkl_client_methods[] = {
     { "set_endpoints", method_set_endpoints },
     { "info", method_info },
     { "valid", method_valid },
+    { "pending", method_pending },
     { "metrics", method_metrics },
     { NULL, NULL },
 };

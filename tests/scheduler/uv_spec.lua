@@ -134,6 +134,38 @@ describe("the scheduler uv", function()
     close()
   end)
 
+  it("leaves in the socket what a reader is not there for", function()
+    local scheduler = schedulers.new()
+    local TOTAL = 4 * 1024 * 1024
+    local server = uv.new_tcp()
+    server:bind("127.0.0.1", 0)
+    server:listen(1, function()
+      local peer = uv.new_tcp()
+      server:accept(peer)
+      peer:write(("x"):rep(TOTAL), function()
+        peer:close()
+      end)
+    end)
+    run(scheduler, function()
+      local port = server:getsockname().port
+      local stream = assert(scheduler.connect({ host = "127.0.0.1", port = port }))
+      scheduler.sleep(0.1) -- time enough for all of it to come
+      local held = 0
+      for i = stream.first, stream.last do
+        held = held + #stream.chunks[i]
+      end
+      assert.is_true(held > 0 and held <= 2 * 65536)
+      local read = 0
+      while read < TOTAL do
+        read = read + #assert(stream:read())
+      end
+      assert.equal(TOTAL, read)
+      stream:close()
+    end)
+    server:close()
+    uv.run("nowait")
+  end)
+
   it("says who kept the loop from turning", function()
     local stalls = {}
     local scheduler = schedulers.new({

@@ -3,8 +3,9 @@ local uv = require "luv"
 
 local M = {}
 
---- Bytes read ahead of a reader; more stops reading until it has caught up.
-local READ_AHEAD_MAX = 4 * 1024 * 1024
+--- Chunks read ahead of a reader (64 KiB at most each, as luv reads). A reader that stays away
+--- leaves the rest in the socket, where it gathers without waking anybody.
+local READ_AHEAD_MAX = 1
 
 --- What people call the failures they meet; the others show libuv's name.
 local SENTENCES = {
@@ -47,8 +48,7 @@ function Stream:read(deadline)
   local chunk = self.chunks[self.first]
   self.chunks[self.first] = nil
   self.first = self.first + 1
-  self.ahead = self.ahead - #chunk
-  if self.stopped and self.ahead <= READ_AHEAD_MAX and not self.closed then
+  if self.stopped and self.first > self.last and not self.closed then
     self.stopped = false
     uv.read_start(self.handle, self.on_read)
   end
@@ -110,7 +110,6 @@ local function new_stream(scheduler, handle)
     chunks = {},
     first = 1,
     last = 0,
-    ahead = 0,
     readable = scheduler.event(),
     writable = scheduler.event(),
   }, Stream)
@@ -120,8 +119,7 @@ local function new_stream(scheduler, handle)
     if chunk then
       self.last = self.last + 1
       self.chunks[self.last] = chunk
-      self.ahead = self.ahead + #chunk
-      if self.ahead > READ_AHEAD_MAX then
+      if self.last - self.first >= READ_AHEAD_MAX then
         self.stopped = true
         uv.read_stop(handle)
       end
