@@ -31,16 +31,18 @@ local CORE_SYSTEM_HEADERS = {
 -- that is not ours: luv, a host's own modules, the standard ones by name.
 local LUA_LAYERS = {
   core = {}, -- zklua.core, the binding
-  scheduler = { "core", "outside" },
-  library = { "core" },
-  recipes = { "core", "library" },
+  base = {}, -- what stands on nothing and makes up for differences between Luas
+  scheduler = { "core", "base", "outside" },
+  library = { "core", "base" },
+  recipes = { "core", "base", "library" },
   -- What puts the layers together: a program sees only this.
-  face = { "core", "library", "recipes", "scheduler", "outside" },
+  face = { "core", "base", "library", "recipes", "scheduler", "outside" },
   scripts = { "face", "outside" },
 }
 -- The library names a scheduler in one place: where a runtime is made without one.
 local MAY_ALSO = { ["lua/zklua/runtime.lua"] = { scheduler = true } }
 
+local BASE = { ["zklua.finalizer"] = true }
 local FACES = { ["zklua"] = true, ["zklua.facade"] = true, ["zklua.runner"] = true }
 
 -- Reading files ----------------------------------------------------------------------------------
@@ -176,6 +178,8 @@ end
 local function lua_group(name)
   if name == "zklua.core" then
     return "core"
+  elseif BASE[name] then
+    return "base"
   elseif FACES[name] then
     return "face"
   elseif name:find("^zklua%.scheduler%.") then

@@ -57,6 +57,8 @@ describe("the layers", function()
     -- Lua.
     { "the core in the library", "lua/zklua/path.lua", 'local core = require "zklua.core"' },
     { "luv in a scheduler", "lua/zklua/scheduler/uv.lua", 'local uv = require("luv")' },
+    { "what stands on nothing in a scheduler", "lua/zklua/scheduler/uv.lua",
+      'require "zklua.finalizer"' },
     { "the library in a recipe", "lua/zklua/recipes/lock.lua", "require 'zklua.own'" },
     { "recipes in the face", "lua/zklua/init.lua", 'require "zklua.recipes.lock"' },
     { "the face in a script", "scripts/lock.lua", 'local zk = require "zklua"' },
