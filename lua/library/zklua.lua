@@ -816,11 +816,12 @@ local Live = {}
 function Live:age() end
 
 --- Waits until `predicate(data, stat)` is true, asked now and after every change, and returns
---- data and stat. Without a predicate: until the next change.
+--- data and stat. Without a predicate: until the next change. For an absent node without a
+--- `default`, data is `false` and there is no stat: nil would be a failure.
 --- Codes: TIMEOUT CANCELLED CLOSED.
 ---@param predicate (fun(data: string|nil, stat: zklua.Stat|nil): boolean)|nil
 ---@param timeout number|nil  seconds; nil waits for ever
----@return string|nil data
+---@return string|false|nil data
 ---@return zklua.Stat|string|nil stat  or the message
 ---@return zklua.Code|nil code
 function Live:wait(predicate, timeout) end

@@ -39,7 +39,8 @@ end
 
 local Live = { age = follow.methods.age, close = follow.methods.close }
 
---- Waits until predicate(data, stat) is true; without one, for the next change.
+--- Waits until predicate(data, stat) is true; without one, for the next change. Data is false
+--- where there is none, since nil is a failure.
 function Live:wait(predicate, timeout)
   local value = self._state
   if predicate ~= nil and type(predicate) ~= "function" then
@@ -56,7 +57,7 @@ function Live:wait(predicate, timeout)
     end
     seen = value.revision
   end
-  return value.data, value.stat
+  return value.data or false, value.stat
 end
 
 --- Calls fn(data, stat) now and after each change until it returns something other than nil.

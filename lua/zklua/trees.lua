@@ -1,5 +1,6 @@
 --- Operations that are more than one request, or about more than one node: whole paths, subtrees,
 --- read-change-write; and those about the session and the ensemble.
+local errors = require "zklua.error"
 local nodes = require "zklua.nodes"
 local options_of = require "zklua.options"
 local paths = require "zklua.path"
@@ -12,7 +13,7 @@ local M = {}
 
 local ENSURE = options_of.set({ acl = "any", container = "boolean" })
 local UPDATE = options_of.set({ version = "number", create = "boolean" })
-local CONFIG = options_of.set({ watch = "any" })
+local CONFIG = options_of.set({ watch = "any", fresh = "boolean" })
 
 --- One request of a batch: few enough for a server's request limit with the longest paths in use.
 local BATCH_MAX = 200
@@ -333,7 +334,7 @@ function M.attach(Client)
       return link:add_auth(scheme, id, deadline, fast)
     end)
     if not ok then
-      return nil, a, b
+      return nil, b == "AUTHFAILED" and errors.message(b, "add_auth", nil, scheme) or a, b
     end
     local credentials = self._session.credentials
     credentials[#credentials + 1] = { scheme, id }
@@ -345,8 +346,16 @@ function M.attach(Client)
     if target and type(target) ~= "function" and not (type(target) == "table" and target.set) then
       wrong("watch must be an event or a function")
     end
-    local path = "/zookeeper/config"
-    local ok, a, b = ask(self, "config", path, options, CONFIG, true, function(link, deadline, fast)
+    local path, ok, a, b = "/zookeeper/config", nil, nil, nil
+    if type(options) == "table" and options.fresh then
+      local deadline, fail_fast = nodes.frame(self._session, options, CONFIG)
+      options = { watch = target, deadline = deadline, fail_fast = fail_fast }
+      ok, a, b = self:sync("/", { deadline = deadline, fail_fast = fail_fast })
+      if not ok then
+        return nil, a, b
+      end
+    end
+    ok, a, b = ask(self, "config", path, options, CONFIG, true, function(link, deadline, fast)
       return link:config(target and true or false, deadline, fast)
     end, target and watches.watcher("config", path, nil, target))
     if ok then

@@ -20,8 +20,15 @@ local item_meta = Held.extend(Item)
 ---@param lease boolean
 ---@param id string|nil  who we are to others
 function M.new(client, path, lease, id)
-  return setmetatable({ _client = client, _items = path, _claims = path .. "-claims",
-    _failed = path .. "-failed", _lease = lease, _id = arguments.identity(client, id), _count = 0 }, Claims)
+  return setmetatable({
+    _client = client,
+    _items = path,
+    _claims = path .. "-claims",
+    _failed = path .. "-failed",
+    _lease = lease,
+    _id = arguments.identity(client, id),
+    _count = 0,
+  }, Claims)
 end
 
 -- Taking ------------------------------------------------------------------------------------------
