@@ -18,18 +18,12 @@ local WRITES = {
 -- {path}, {parent}, {op} and {detail} are filled in; a function chooses by operation.
 local SENTENCES = {
   NONODE = function(op)
-    if op == "create" then
-      return "parent {parent} of {path} does not exist ({op}); parents=true makes it"
-    elseif op == "set" then
-      return "{path} does not exist ({op}); create=true makes it"
-    elseif op == "delete" then
-      return "{path} does not exist ({op}); missing_ok=true accepts that"
-    end
-    return "{path} does not exist ({op})"
+    return op == "create" and "parent {parent} of {path} does not exist ({op})"
+      or "{path} does not exist ({op})"
   end,
   NODEEXISTS = "{path} exists already ({op})",
   BADVERSION = "{path} is not at version {detail} ({op}); read it again, or use update",
-  NOTEMPTY = "{path} has children ({op}); recursive=true deletes them too",
+  NOTEMPTY = "{path} has children ({op})",
   NOAUTH = "not permitted on {path} ({op}); see get_acl and add_auth",
   INVALIDACL = "the acl for {path} is not acceptable ({op}); \"creator\" needs add_auth first",
   NOCHILDRENFOREPHEMERALS =
@@ -44,10 +38,22 @@ local SENTENCES = {
   CLOSED = "the client was closed ({op} {path}){maybe}",
   SESSIONEXPIRED = "the session has expired ({op} {path}){maybe}",
   SESSIONMOVED = "the session moved to another server ({op} {path})",
-  AUTHFAILED = "a credential was refused ({op} {path})",
-  LIMIT = "too large, or too many requests without an answer ({op} {path})",
+  AUTHFAILED = "a credential{scheme} was refused ({op} {path})",
+  LIMIT = "the request is over a limit: 1,048,575 bytes each{size}, 1,000,000 requests or 64 MiB "
+    .. "without an answer ({op} {path})",
   NOMEM = "out of memory ({op} {path})",
   THROTTLEDOP = "the server is overloaded ({op} {path}); try again later",
+  RECONFIGDISABLED = "the server does not allow it, reconfigEnabled is false ({op} {path})",
+}
+
+-- Options of the operations of a client, which those of a transaction do not have.
+local HINTS = {
+  NONODE = {
+    create = "; parents=true makes it",
+    set = "; create=true makes it",
+    delete = "; missing_ok=true accepts that",
+  },
+  NOTEMPTY = { delete = "; recursive=true deletes them too" },
 }
 
 local function parent_of(path)
@@ -58,8 +64,9 @@ end
 ---@param code string
 ---@param op string  the name of the method
 ---@param path string|nil
----@param detail string|number|nil
-function M.message(code, op, path, detail)
+---@param detail string|number|nil  a version, the size of LIMIT, the scheme of AUTHFAILED
+---@param inside boolean|nil  it is an operation of a transaction
+function M.message(code, op, path, detail, inside)
   local sentence = SENTENCES[code] or "{op} {path} failed"
   if type(sentence) == "function" then
     sentence = sentence(op)
@@ -69,10 +76,13 @@ function M.message(code, op, path, detail)
     path = path or "",
     parent = path and parent_of(path) or "",
     detail = tostring(detail or "expected"),
+    size = detail and (" (its data have %s)"):format(detail) or "",
+    scheme = detail and (" of scheme %s"):format(detail) or "",
     maybe = WRITES[op] and "; it may have happened" or "",
   }
   local text = sentence:gsub("{(%a+)}", fields):gsub(" %)", ")"):gsub("  ", " ")
-  return code .. ": " .. text
+  local hint = not inside and HINTS[code] and HINTS[code][op] or ""
+  return code .. ": " .. text .. hint
 end
 
 --- nil, message, CODE.

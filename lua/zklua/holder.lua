@@ -238,6 +238,7 @@ local guarded = { __index = Guarded }
 
 function Held:transaction()
   local inner = self._client:transaction()
+  inner.guards = #self._guards
   for _, path in ipairs(self._guards) do
     inner:check(path)
   end

@@ -85,6 +85,11 @@ local function failed(code, message, op, path, detail)
 end
 M.failed = failed
 
+-- What LIMIT says of a write.
+local function size_of(data)
+  return type(data) == "string" and #data or 0
+end
+
 local function watcher_of(client, op, full, options)
   local target = options.watch
   if target == nil then
@@ -236,7 +241,7 @@ local function create(self, path, data, options)
   elseif code == "ARGUMENT" then
     refused(path, sequential)
   end
-  return failed(code, real, "create", path)
+  return failed(code, real, "create", path, code == "LIMIT" and size_of(data) or nil)
 end
 
 local SET_TRIES = 8 -- a node that comes and goes between set and create that often is fought over
@@ -267,7 +272,7 @@ local function set(self, path, data, options)
     elseif code == "ARGUMENT" then
       refused(path)
     elseif code ~= "NONODE" or not may_create or try == SET_TRIES then
-      return failed(code, stat, "set", path, version)
+      return failed(code, stat, "set", path, code == "LIMIT" and size_of(data) or version)
     end
     local made, made_stat, made_code = self:create(path, data, {
       parents = true, deadline = deadline, fail_fast = fail_fast,

@@ -1,6 +1,7 @@
 --- A client's life over several sessions: the first connection, renewal after an expiry, what is
 --- news to the user, and the end.
 local core = require "zklua.core"
+local errors = require "zklua.error"
 local lifetimes = require "zklua.lifetime"
 local metrics = require "zklua.metrics"
 local tasks = require "zklua.task"
@@ -54,8 +55,6 @@ function Session:log(level, message)
   end
 end
 
-local function ignore_reply() end
-
 -- A core client of its own; credentials go first, before anything can be asked.
 function Session:begin(reattach)
   local options = self.options
@@ -66,10 +65,13 @@ function Session:begin(reattach)
     readonly = options.readonly,
     session = reattach,
   })
-  for _, credential in ipairs(self.credentials) do
+  self.accepted = 0 -- credentials; the server looks at them in order
+  for i, credential in ipairs(self.credentials) do
     local xid = self.life.core:add_auth(credential[1], credential[2])
     if xid then
-      self.life:on_reply(xid, ignore_reply)
+      self.life:on_reply(xid, function(code)
+        self.accepted = code and self.accepted or i
+      end)
     end
   end
 end
@@ -90,8 +92,12 @@ function Session:wait_connected(timeout)
   while not self.life.connected do
     if self.life.ended_code then
       code = self.life.ended_code
-      message = ("%s: %s"):format(code, code == "AUTHFAILED" and "a credential was refused"
-        or "the session cannot be used any more")
+      if code == "AUTHFAILED" then
+        local refused = self.credentials[self.accepted + 1]
+        message = errors.message(code, "connect", nil, refused and refused[1])
+      else
+        message = ("%s: the session %s cannot be used any more"):format(code, self.life.id or "")
+      end
     else
       message, code = task:interrupted()
       if not code and runtime:now() >= deadline then

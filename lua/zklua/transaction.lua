@@ -1,4 +1,5 @@
 --- The builder of a multi: operations that happen all or not at all.
+local errors = require "zklua.error"
 local nodes = require "zklua.nodes"
 local options_of = require "zklua.options"
 local paths = require "zklua.path"
@@ -19,7 +20,12 @@ for name, kind in pairs(nodes.CREATE) do
 end
 
 function M.new(client)
-  return setmetatable({ client = client, operations = {}, paths = {} }, Transaction)
+  return setmetatable({
+    client = client,
+    operations = {},
+    paths = {},
+    guards = 0, -- operations in front that the program does not know of
+  }, Transaction)
 end
 
 local function add(self, path, sequential, operation)
@@ -82,6 +88,19 @@ end
 
 local EPHEMERAL, EPHEMERAL_SEQUENTIAL = 1, 3
 
+-- What failed, counted as the program counts.
+local function explain(self, code, failed_at)
+  local operation = self.operations[failed_at]
+  local version = operation[1] == "set" and operation[4] or operation[3]
+  local message = errors.message(code, operation[1], self.paths[failed_at], version, true)
+  local count = #self.operations - self.guards
+  if count == 1 then
+    return message
+  end
+  return ("%s; nothing was done (operation %d of %d)"):format(
+    message, failed_at - self.guards, count)
+end
+
 -- The session's list of its ephemerals follows what was done.
 local function note(self, results)
   local session = self.client._session
@@ -116,10 +135,7 @@ function Transaction:commit(options)
     return nil, results, failed_at
   elseif failed_at then
     local code = results[failed_at].code
-    local _, message = nodes.failed(code, nil, operations[failed_at][1], self.paths[failed_at],
-      operations[failed_at][1] == "set" and operations[failed_at][4] or operations[failed_at][3])
-    return nil, ("%s; nothing was done (operation %d of %d)"):format(
-      message, failed_at, #operations), code, failed_at
+    return nil, explain(self, code, failed_at), code, failed_at
   end
   note(self, results)
   return results

@@ -128,6 +128,11 @@ describe("a client", function()
     assert.equal("1", (assert(c:get("/fresh", { fresh = true }))))
     assert.is_table((assert(c:children("/fresh", { fresh = true }))))
     assert.is_false((c:exists("/nothing", { fresh = true })))
+    local syncs = c:metrics().operations.sync.count
+    local text, stat = assert(c:config({ fresh = true }))
+    assert.is_string(text)
+    assert.is_table(stat)
+    assert.equal(syncs + 1, c:metrics().operations.sync.count)
   end)
 
   it("has views that keep to their own", function()
@@ -220,7 +225,10 @@ describe("a client", function()
       :create("/tx", ""):check("/missing"):delete("/tx"):commit()
     assert.is_nil(results)
     assert.same({ "NONODE", 2 }, { code, index })
-    assert.matches("/missing does not exist (check); nothing was done (operation 2 of 3)", message, 1, true)
+    assert.matches("/missing does not exist (check); nothing was done (operation 2 of 3)", message,
+      1, true)
+    assert.equal("NONODE: /missing does not exist (set)",
+      (select(2, c:transaction():set("/missing", ""):commit())))
     assert.same({}, (assert(c:transaction():commit())))
     assert.equal("CANCELLED", (select(3, zk.spawn(function()
       zk.runtime:current():cancel()
@@ -256,9 +264,15 @@ describe("a client", function()
         c:set("/m", "", { version = 9 }) },
       { "NONODE: /no does not exist (delete); missing_ok=true accepts that", c:delete("/no") },
       { "NONODE: /no does not exist (set); create=true makes it", c:set("/no", "") },
-      { "NONODE: parent /no of /no/x does not exist (create); parents=true makes it", c:create("/no/x", "") },
-      { "NOCHILDRENFOREPHEMERALS: /m/e, the parent of /m/e/x, is ephemeral and has no children (create)",
-        c:create("/m/e/x", "") },
+      { "NONODE: parent /no of /no/x does not exist (create); parents=true makes it",
+        c:create("/no/x", "") },
+      { "NOCHILDRENFOREPHEMERALS: /m/e, the parent of /m/e/x, is ephemeral and has no children "
+        .. "(create)", c:create("/m/e/x", "") },
+      { "LIMIT: the request is over a limit: 1,048,575 bytes each (its data have 1048576), "
+        .. "1,000,000 requests or 64 MiB without an answer (set /m)",
+        c:set("/m", ("x"):rep(2 ^ 20)) },
+      { "RECONFIGDISABLED: the server does not allow it, reconfigEnabled is false (reconfig)",
+        c:reconfig({ leaving = "9" }) },
     }
     for _, case in ipairs(cases) do
       assert.equal(case[1], case[3])
