@@ -46,6 +46,19 @@ function arguments.string(value, name)
   end
 end
 
+---@param list any
+---@param name string
+function arguments.strings(list, name)
+  if type(list) ~= "table" then
+    error(("%s must be a table, not a %s"):format(name, type(list)), 3)
+  end
+  for i, value in ipairs(list) do
+    if type(value) ~= "string" then
+      error(("%s[%d] must be a string, not a %s"):format(name, i, type(value)), 3)
+    end
+  end
+end
+
 --- Checks the options of a recipe against their types; raises at the caller of `c:recipe()`.
 ---@param options table|nil
 ---@param types table<string, string>

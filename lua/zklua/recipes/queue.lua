@@ -71,12 +71,7 @@ end
 
 --- Adds all or none, in this order, in one transaction; their paths.
 function Queue:put_all(list, options)
-  if type(list) ~= "table" then
-    error("list must be a table, not a " .. type(list), 2)
-  end
-  for i, data in ipairs(list) do
-    arguments.string(data, ("list[%d]"):format(i))
-  end
+  arguments.strings(list, "list")
   return add(self, list, arguments.call_deadline(self._client, options))
 end
 
