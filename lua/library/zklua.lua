@@ -1003,7 +1003,8 @@ function Client:lock(path, options) end
 local Lock = {}
 
 ---@class zklua.WaitOptions
----@field wait number|nil  seconds to wait for our turn; nil waits for ever
+---@field wait number|nil  seconds to wait for our turn; nil waits for ever. To find out whether it
+---  has come takes as long as the server takes, at most the client's timeout
 ---@field timeout number|nil  the same
 ---@field deadline number|nil  the same as a point in time on the clock of `zk.now()`
 

@@ -160,14 +160,16 @@ for _, mode in ipairs({ "dynamic", "static" }) do
 
     for _, point in ipairs({ "request", "reply" }) do
       for _, ending in ipairs({ "CANCELLED", "TIMEOUT" }) do
-        local name = ("leaves nothing when %s comes at the %s of its %s"):format(ending, point, write)
+        local name = ("leaves nothing when %s comes at the %s of its %s"):format(
+          ending, point, write)
         it(name, function()
           assert(us.observer:ensure("/top/e"))
           if mode == "static" then assert(us.observer:delete("/top/e")) end
           local c, proxy = us:proxied()
           proxy["hold_" .. point](proxy, write)
           local task = zk.spawn(function()
-            return election(c, "a"):latch({ wait = ending == "TIMEOUT" and 0.3 or 20 })
+            local latch = election(c, "a")
+            return zk.timeout(ending == "TIMEOUT" and 0.3 or 20, latch.latch, latch)
           end)
           us:eventually(function() return proxy.hits == 1 end)
           if ending == "CANCELLED" then task:cancel() end

@@ -37,6 +37,13 @@ describe("a lock", function()
   it("says who holds it and since when", function()
     local held = assert(us:client({ id = "ann" }):lock("/l"):acquire())
     local bob = us:client({ id = "bob" }):lock("/l")
+    for _, wait in ipairs({ 0, 0.0001 }) do -- less than the questions take
+      local nothing, why, what = bob:acquire({ wait = wait })
+      assert.same({ n = 2, nil, "BUSY" }, { n = 2, nothing, what })
+      assert.matches("BUSY: lock /l is ", why, 1, true)
+      local free = assert(us:client():lock("/free"):acquire({ wait = wait }))
+      assert(free:release())
+    end
     local none, message, code = bob:acquire({ wait = 0.05 })
     assert.is_nil(none)
     assert.equal("BUSY", code)
