@@ -103,6 +103,18 @@ describe("a script", function()
     assert.equal(0, finish(third).code)
   end)
 
+  for place, turns in pairs({ inside = "inside", ["between turns"] = "inside.-outside" }) do
+    it("lock.lua ends by the signal that stops it " .. place, function()
+      local one = start("lock", place == "inside" and "60" or "0", "1000")
+      one:says(turns)
+      one:kill("sigint")
+      local result = finish(one)
+      assert.equal(2, result.signal)
+      assert.equal("", result.stderr)
+      assert.is_nil(result.stdout:find("LOST", 1, true))
+    end)
+  end
+
   it("queue.lua gives the item of a worker that was stopped to another", function()
     local worker = start("queue", "take")
     local producer = start("queue", "put", "1")
