@@ -14,6 +14,13 @@ function core.now() end
 function core.pid() end
 ---@return string
 function core.hostname() end
+--- Reads and drops what a socket brings until its peer ends it, blocking at most `seconds`; whether
+--- it ended. Else closing it could reset the connection before the peer has read our last words.
+--- For a process that is about to end: nothing else turns meanwhile.
+---@param socket integer  a file descriptor
+---@param seconds number
+---@return boolean
+function core.drain(socket, seconds) end
 --- Random bytes from the system, as hexadecimal text of 2 * `count` digits.
 ---@param count integer
 ---@return string
@@ -40,7 +47,8 @@ function core.format_zxid(zxid) end
 ---@return string
 function core.digest_id(user, password) end
 --- Encodes an ACL for the calls below; nil, message when an entry is malformed.
----@param list { perms: integer|string, scheme: string, id: string }[]  perms: bits, or letters of "rwcda"
+--- `perms` are bits, or letters of "rwcda".
+---@param list { perms: integer|string, scheme: string, id: string }[]
 ---@return string|nil encoded, string|nil message
 function core.acl(list) end
 --- Every code a reply can carry: codes.NONODE == -101, ours included.
@@ -182,9 +190,9 @@ function client:valid() end
 ---@return integer
 function client:pending() end
 --- Counters and latency: { bytes_in=, bytes_out=, frames_in=, frames_out=, attempts=, attaches=,
---- pending=, operations = { get = { count=, errors=, sum= (seconds), histogram = { [i] = count } } } };
---- histogram[i] counts replies that took less than 2^i microseconds and not less than half of
---- that; i is 0 to 31, the last one takes all that is longer, empty ones are absent.
+--- pending=, operations = { get = { count=, errors=, sum= (seconds), histogram = { [i] = count }
+--- } } }; histogram[i] counts replies that took less than 2^i microseconds and not less than half
+--- of that; i is 0 to 31, the last one takes all that is longer, empty ones are absent.
 ---@return table
 function client:metrics() end
 

@@ -21,6 +21,8 @@ local BULK_MIN = 256
 local BULK_SHARE = 16 -- a turn that answered less than this part of what waits was a trickle
 local GATHER = 0.001 -- seconds; a small part of the time that BULK_MIN requests take a server
 
+local LAST_WORDS = 0.2 -- seconds that the end of a process waits for the server to end the session
+
 --- What people read about links that the core gave up.
 local REASONS = {
   timeout = "no answer",
@@ -208,6 +210,7 @@ local function new_guard(self, link)
         link.stream:write_last(bytes)
         bytes = self.core:output(link.number)
       end
+      link.stream:drain(LAST_WORDS)
     end
   end)
   return guard

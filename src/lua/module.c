@@ -6,11 +6,13 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -79,6 +81,25 @@ static int core_now(lua_State *L)
 static int core_pid(lua_State *L)
 {
     lua_pushinteger(L, getpid());
+    return 1;
+}
+
+/* A socket that is closed with unread bytes resets its connection, and the peer may never see
+ * what was written last. For a process that is about to end, without a loop to wait in. */
+static int core_drain(lua_State *L)
+{
+    int socket = (int)luaL_checkinteger(L, 1);
+    int64_t end_ms = zkl_clock_ms() + (int64_t)(luaL_checknumber(L, 2) * 1000);
+    char dropped[4096];
+    bool ended = false;
+    int64_t left_ms;
+    while (!ended && (left_ms = end_ms - zkl_clock_ms()) > 0) {
+        struct pollfd readable = { socket, POLLIN, 0 };
+        if (poll(&readable, 1, (int)left_ms) <= 0) continue;
+        ssize_t size = recv(socket, dropped, sizeof dropped, MSG_DONTWAIT);
+        ended = size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR);
+    }
+    lua_pushboolean(L, ended);
     return 1;
 }
 
@@ -166,6 +187,7 @@ static int core_digest_id(lua_State *L)
 static const luaL_Reg functions[] = {
     { "now", core_now },
     { "pid", core_pid },
+    { "drain", core_drain },
     { "hostname", core_hostname },
     { "random_hex", core_random_hex },
     { "check_path", core_check_path },

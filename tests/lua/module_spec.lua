@@ -147,13 +147,28 @@ describe("zklua.core", function()
     assert.is_false(core.forked())
   end)
 
+  it("drains a socket to its end, and for so long only", function()
+    local uv = require("luv")
+    local ends = uv.socketpair()
+    local writer = uv.new_pipe(false)
+    writer:open(ends[1])
+    assert.equal(5, writer:try_write("words"))
+    local before = core.now()
+    assert.is_false(core.drain(ends[2], 0.02))
+    assert.is_true(core.now() - before >= 0.02)
+    writer:close()
+    uv.run("nowait")
+    assert.is_true(core.drain(ends[2], 20))
+    uv.fs_close(ends[2])
+  end)
+
   it("has nothing that the contract does not name", function()
     local names = {}
     for name in pairs(core) do
       names[#names + 1] = name
     end
     table.sort(names)
-    assert.equal("_VERSION acl check_path client codes digest_id forked format_zxid hostname now "
-      .. "pid random_hex split_sequence", table.concat(names, " "))
+    assert.equal("_VERSION acl check_path client codes digest_id drain forked format_zxid "
+      .. "hostname now pid random_hex split_sequence", table.concat(names, " "))
   end)
 end)

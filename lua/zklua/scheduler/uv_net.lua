@@ -1,5 +1,6 @@
 --- Names and streams of the uv scheduler.
 local uv = require "luv"
+local core = require "zklua.core"
 
 local M = {}
 
@@ -92,6 +93,14 @@ end
 function Stream:write_last(bytes)
   if not self.closed then
     pcall(uv.try_write, self.handle, bytes)
+  end
+end
+
+--- Waits without the loop, at most `seconds`, until the peer has ended the stream in answer.
+function Stream:drain(seconds)
+  local socket = not self.closed and uv.fileno(self.handle)
+  if socket then
+    core.drain(socket, seconds)
   end
 end
 
