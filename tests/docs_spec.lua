@@ -5,7 +5,8 @@ local check = dofile("tools/check_docs.lua")
 local child = require("support.child")
 local chroot = require("support.chroot")
 
-local STRICT = [[setmetatable(_G, { __newindex = function(_, name) error("global " .. name, 2) end }) ]]
+local STRICT = "setmetatable(_G, { __newindex = function(_, name) "
+  .. "error('global ' .. name, 2) end }) "
 local FRAGMENT = [[local zk = require("zklua") local c = assert(zk.connect()) ]]
 
 -- The example with its line numbers on the page, its server ours.

@@ -32,7 +32,8 @@ describe("the README #slow", function()
         end
       end
       -- Programs that go on for long are asked to end after a while, as a user would do it.
-      local result = program.run({ "timeout", "--signal=INT", "12", "bash", "-c", "exec " .. command })
+      local result = program.run({ "timeout", "--signal=INT", "12", "bash", "-c",
+        "exec " .. command })
       assert.is_true(result.code == 0 or result.code == 124, result.code .. ": " .. result.stderr)
       assert.equal("", result.stderr)
       assert.truthy(result.stdout:find("%S"), "it says nothing")

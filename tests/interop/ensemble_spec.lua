@@ -40,7 +40,8 @@ describe("under twenty deaths of the leader #slow", function()
   local function kill_leaders(event, more)
     team:wait_progress(event, more, PATIENCE)
     for _ = 1, KILLS do
-      local leader = assert(ensemble:wait_leader(PATIENCE, true), "no leader" .. ensemble:describe())
+      local leader = assert(ensemble:wait_leader(PATIENCE, true),
+        "no leader" .. ensemble:describe())
       leader:kill()
       assert(ensemble:wait_leader(PATIENCE), "no new leader" .. ensemble:describe())
       team:wait_progress(event, more, PATIENCE)

@@ -125,7 +125,8 @@ describe("on an Apache server", function()
       { code = "NODEEXISTS", path = "/here" },
       { code = "NONODE", path = "/nowhere/a" },
       { code = "NOCHILDRENFOREPHEMERALS", path = "/passing/a" },
-      { code = "INVALIDACL", path = "/bad-acl", acl = { { perms = "r", scheme = "digest", id = "x" } } },
+      { code = "INVALIDACL", path = "/bad-acl",
+        acl = { { perms = "r", scheme = "digest", id = "x" } } },
     }) do
       it("fails with " .. case.code, function()
         assert(c:create("/here"))

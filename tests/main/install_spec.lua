@@ -27,7 +27,8 @@ describe("an installed zklua", function()
 
   it("finds it through a link, too", function()
     assert(os.execute(("ln -s '%s/bin/zklua' '%s/z'"):format(prefix, prefix)))
-    local result = program.run({ prefix .. "/z", "-e", "print(zk._VERSION)" }, { cwd = "/", env = BARE })
+    local result = program.run({ prefix .. "/z", "-e", "print(zk._VERSION)" },
+      { cwd = "/", env = BARE })
     assert.truthy(result.stdout:find("^%d+%.%d+"), result.stderr)
   end)
 
@@ -44,7 +45,8 @@ describe("an installed zklua", function()
         "print(require('zklua').format_zxid(255), package.loaded['zklua.core'] ~= nil)" }, {
         cwd = "/",
         env = {
-          LUA_PATH = ("%s/share/lua/%s/?.lua;%s/share/lua/%s/?/init.lua;;"):format(prefix, version, prefix, version),
+          LUA_PATH = ("%s/share/lua/%s/?.lua;%s/share/lua/%s/?/init.lua;;"):format(prefix, version,
+            prefix, version),
           LUA_CPATH = ("%s/lib/lua/%s/?.so;;"):format(prefix, version),
         },
       })

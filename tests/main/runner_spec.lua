@@ -22,23 +22,31 @@ local CASES = {
   { name = "prints its version", args = { "--version" }, code = 0, out = "^zklua %d+%.%d+%.%d+ " },
   { name = "prints its help", args = { "--help" }, code = 0, out = "^usage: zklua" },
   { name = "refuses to do nothing", args = {}, code = 2, err = "^zklua: no script named" },
-  { name = "refuses an unknown option", args = { "-q" }, code = 2, err = "^zklua: unknown option %-q" },
-  { name = "has no verbs yet", args = { "ls", "/" }, code = 2, err = "^zklua: this version has no verb 'ls'" },
+  { name = "refuses an unknown option", args = { "-q" }, code = 2,
+    err = "^zklua: unknown option %-q" },
+  { name = "has no verbs yet", args = { "ls", "/" }, code = 2,
+    err = "^zklua: this version has no verb 'ls'" },
   { name = "wants a script that is there", args = { "/no/such.lua" }, code = 2,
     err = "^zklua: /no/such.lua: No such file" },
-  { name = "wants a script that is a file", args = { "/" }, code = 2, err = "^zklua: /: cannot be read" },
+  { name = "wants a script that is a file", args = { "/" }, code = 2,
+    err = "^zklua: /: cannot be read" },
   { name = "reports a syntax error in one line", args = { "-e", "x = = 1" }, code = 1,
     err = "^zklua: %(%-e%):1: [^\n]*\n$" },
-  { name = "gives arguments", args = { "-e", "print(#arg, arg[1], arg[0], ...)", "x", "-s" }, code = 0,
+  { name = "gives arguments", args = { "-e", "print(#arg, arg[1], arg[0], ...)", "x", "-s" },
+    code = 0,
     out = "^2\tx\t%-e\tx\t%-s\n$" },
-  { name = "joins several -e", args = { "-e", "local x = 1", "-e", "print(x)" }, code = 0, out = "^1\n" },
-  { name = "has the library at hand in -e", args = { "-e", "print(zk == require('zklua'))" }, code = 0, out = "^true\n" },
-  { name = "reads standard input", args = { "-", "x" }, stdin = "print('in', ...)", code = 0, out = "^in\tx\n$" },
+  { name = "joins several -e", args = { "-e", "local x = 1", "-e", "print(x)" }, code = 0,
+    out = "^1\n" },
+  { name = "has the library at hand in -e", args = { "-e", "print(zk == require('zklua'))" },
+    code = 0, out = "^true\n" },
+  { name = "reads standard input", args = { "-", "x" }, stdin = "print('in', ...)", code = 0,
+    out = "^in\tx\n$" },
   { name = "knows a script by its first line", args = { "-" }, stdin = "#!/usr/bin/zklua\nprint(1)",
     code = 0, out = "^1\n$" },
   { name = "gives os.exit its status", args = { "-e", "os.exit(7)" }, code = 7 },
   { name = "gives os.exit(true) success", args = { "-e", "os.exit(true)" }, code = 0 },
-  { name = "shows an error with its place", args = { "-e", "local function f() error('boom') end f()" },
+  { name = "shows an error with its place",
+    args = { "-e", "local function f() error('boom') end f()" },
     code = 1, err = "^zklua: %(%-e%):1: boom\nstack traceback:\n.*in main chunk\n$" },
   { name = "shows nothing of its own in a traceback", args = { "-e", "error('x')" }, code = 1,
     err = "^[^/]*$" },
@@ -46,14 +54,18 @@ local CASES = {
     err = "^zklua: %(error object is a table value%)\n" },
   { name = "shows an error that can speak", code = 1, err = "^zklua: spoken\n",
     args = { "-e", "error(setmetatable({}, { __tostring = function() return 'spoken' end }))" } },
-  { name = "shows the error of a task nobody waits for", code = 1, out = "^on\n$", err = "^zklua: task %(%-e%):1: .*inner",
-    args = { "-e", "local zk = require 'zklua' zk.spawn(function() error('inner') end) zk.sleep(0.01) print('on')" } },
+  { name = "shows the error of a task nobody waits for", code = 1, out = "^on\n$",
+    err = "^zklua: task %(%-e%):1: .*inner",
+    args = { "-e", "local zk = require 'zklua' zk.spawn(function() error('inner') end) "
+      .. "zk.sleep(0.01) print('on')" } },
   { name = "fails with the task it waits for", code = 1, err = "^zklua: [^\n]*inner\n",
     args = { "-e", "local zk = require 'zklua' zk.spawn(function() error('inner') end):wait()" } },
-  { name = "shows the traceback of the task that failed", code = 1, err = "inner\nstack traceback:.*in upvalue 'culprit'",
+  { name = "shows the traceback of the task that failed", code = 1,
+    err = "inner\nstack traceback:.*in upvalue 'culprit'",
     args = { "-e", "local function culprit() error('inner') end "
       .. "zk.spawn(function() culprit() return 1 end):wait()" } },
-  { name = "shows the traceback of a task of a group", code = 1, err = "stack traceback:.*in upvalue 'culprit'",
+  { name = "shows the traceback of a task of a group", code = 1,
+    err = "stack traceback:.*in upvalue 'culprit'",
     args = { "-e", "local function culprit() error('inner') end "
       .. "zk.group(function(g) g:spawn(function() culprit() return 1 end) end)" } },
   { name = "fails by a clean-up that fails", code = 1, err = "unclean",
@@ -61,20 +73,24 @@ local CASES = {
   { name = "closes sessions on os.exit in a task", code = 5,
     args = { "-e", "zk.spawn(function() zk.sleep(0) os.exit(5) end) zk.sleep(60)" } },
   { name = "ends with its main task", code = 0, out = "^$", err = "^$",
-    args = { "-e", "local zk = require 'zklua' zk.spawn(function() zk.sleep(60) end) zk.sleep(0.01)" } },
+    args = { "-e", "zk.spawn(function() zk.sleep(60) end) zk.sleep(0.01)" } },
   { name = "ends although a task ignores it", code = 0, err = "^$",
-    args = { "-e", "local zk = require 'zklua' zk.spawn(function() while true do zk.sleep(60) end end) zk.sleep(0.01)" } },
+    args = { "-e", "zk.spawn(function() while true do zk.sleep(60) end end) zk.sleep(0.01)" } },
   { name = "lets a task clean up", code = 0, out = "^CANCELLED\nclean\n$",
-    args = { "-e", "local zk = require 'zklua' zk.spawn(function() print((select(3, zk.sleep(60)))) "
+    args = { "-e", "zk.spawn(function() print((select(3, zk.sleep(60)))) "
       .. "zk.shield(zk.sleep, 0.05) print('clean') end) zk.sleep(0.01)" } },
-  { name = "says in one line that there is no server", code = 3, err = "^zklua: TIMEOUT: [^\n]*127%.0%.0%.1:%d+[^\n]*\n$",
+  { name = "says in one line that there is no server", code = 3,
+    err = "^zklua: TIMEOUT: [^\n]*127%.0%.0%.1:%d+[^\n]*\n$",
     args = { "-s", DEAD, "-timeout", "300", "-e", "assert(require('zklua').connect())" } },
   { name = "knows that error by its place, too", code = 3, err = "^zklua: TIMEOUT: [^\n]*\n$",
-    args = { "-s", DEAD, "-timeout", "300", "-e", "local c, m = require('zklua').connect() error(m)" } },
-  { name = "takes the servers of the environment", code = 3, err = "^zklua: TIMEOUT: ", env = { ZKLUA_SERVER = DEAD },
+    args = { "-s", DEAD, "-timeout", "300", "-e",
+      "local c, m = require('zklua').connect() error(m)" } },
+  { name = "takes the servers of the environment", code = 3, err = "^zklua: TIMEOUT: ",
+    env = { ZKLUA_SERVER = DEAD },
     args = { "-timeout", "300", "-e", "assert(require('zklua').connect())" } },
   { name = "fails otherwise when the script handles it", code = 1, err = "other",
-    args = { "-s", DEAD, "-timeout", "300", "-e", "local c = require('zklua').connect() error('other')" } },
+    args = { "-s", DEAD, "-timeout", "300", "-e",
+      "local c = require('zklua').connect() error('other')" } },
   { name = "keeps data and messages apart", code = 1, out = "^data\n$", err = "^zklua: .*boom",
     args = { "-e", "print('data') error('boom')" } },
 }
@@ -91,7 +107,8 @@ describe("zklua", function()
   end
 
   it("runs a file of any name, from any directory", function()
-    local name = write(os.tmpname(), "print(arg[0], arg[-1], require('zklua')._VERSION ~= nil, ...)")
+    local name = write(os.tmpname(),
+      "print(arg[0], arg[-1], require('zklua')._VERSION ~= nil, ...)")
     local result = run({ "run", name, "x" }, { cwd = "/" })
     assert.equal(name .. "\trun\ttrue\tx\n", result.stdout)
     result = run({ name, "y" }, { cwd = "/", env = { LUA_PATH = "", LUA_CPATH = false } })
@@ -111,7 +128,7 @@ describe("zklua", function()
     local result = run({ "-s", server.connect_string, "-timeout", "3000", "-e", script })
     assert.equal("3\n", (result.stdout:gsub("%.0", "")), result.stderr)
     assert.equal(0, result.code)
-    result = run({ "-e", ([[assert(require("zklua").connect(nil, { session_timeout = 3 }):exists(%q) == false)]])
+    result = run({ "-e", ([[assert(zk.connect(nil, { session_timeout = 3 }):exists(%q) == false)]])
       :format(path) }, { env = { ZKLUA_SERVER = server.connect_string } })
     assert.equal(0, result.code, result.stderr)
   end)

@@ -65,7 +65,7 @@ describe("a signal", function()
   end)
 
   for name, number in pairs({ sigint = SIGINT, sigterm = SIGTERM, sighup = SIGHUP }) do
-    it("named " .. name .. " cancels, lets the program clean up, and shows in its status", function()
+    it("named " .. name .. " cancels, lets the program clean up, shows in its status", function()
       local child = start([[
         print("ready")
         local slept, message, code = zk.sleep(60)
@@ -146,7 +146,8 @@ describe("a signal on a real server", function()
   end)
 
   -- Long sessions: what is gone at the end of the program was removed, and did not expire.
-  for name, ending in pairs({ ["a wait"] = "assert(zk.sleep(60))", ["a loop"] = "while true do end" }) do
+  for name, ending in pairs({ ["a wait"] = "assert(zk.sleep(60))",
+    ["a loop"] = "while true do end" }) do
     for _, signal in ipairs({ "sigint", "sigterm" }) do
       it("removes ephemerals out of " .. name .. " by " .. signal, function()
         local child = start(([[

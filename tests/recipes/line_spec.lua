@@ -249,7 +249,8 @@ describe("a place in line", function()
     { "reply", "children" }, { "request", "get" }, { "reply", "get" },
   }) do
     for _, ending in ipairs({ "CANCELLED", "TIMEOUT" }) do
-      local name = ("leaves nothing when %s comes at the %s of %s"):format(ending, point[1], point[2])
+      local name = ("leaves nothing when %s comes at the %s of %s"):format(ending, point[1],
+        point[2])
       it(name, function()
         assert(line_of(us:client()):join(soon()))
         local c, proxy = us:proxied()

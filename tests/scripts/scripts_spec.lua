@@ -12,7 +12,8 @@ local function lines_of(name)
   return lines
 end
 
-local NAMES = { "basics", "lock", "queue", "barrier", "election", "app_server", "app_client", "tour" }
+local NAMES = { "basics", "lock", "queue", "barrier", "election", "app_server", "app_client",
+  "tour" }
 
 for _, name in ipairs(NAMES) do
   describe("scripts/" .. name .. ".lua", function()
@@ -61,15 +62,18 @@ describe("a script", function()
   -- What each prints when it is alone, in this order.
   for _, case in ipairs({
     { "basics", "0.1", says = { "created\t/demo/basics/visitor%-0000000000", "read.*version 0",
-      "set\tversion 1", "watch: created  /demo/basics/a\n", "watch: deleted  /demo/basics/visitor" } },
+      "set\tversion 1", "watch: created  /demo/basics/a\n",
+      "watch: deleted  /demo/basics/visitor" } },
     { "lock", "0.01", "2", says = { "inside, turn 1 of 2, token 0x%x+", "outside",
       "inside, turn 2 of 2", "outside" } },
-    { "queue", "both", "2", says = { "took.*letter 1", "done", "took.*letter 2", "done", "EMPTY" } },
+    { "queue", "both", "2",
+      says = { "took.*letter 1", "done", "took.*letter 2", "done", "EMPTY" } },
     { "barrier", "1", "5", says = { "waiting until 1", "all here", "done", "all done" } },
     { "barrier", "2", "0.2", says = { "waiting until 2", "TIMEOUT: 1 of 2 parties" } },
     { "election", "ann", "dynamic", "0.2", says = { "ann leads, token", "ann: term over" } },
     { "election", "ann", "static", "0.2", says = { "ann leads, token", "ann: term over" } },
-    { "app_server", "10.0.0.1:80", "0.2", says = { "registered 10.0.0.1:80", "gone from the list" } },
+    { "app_server", "10.0.0.1:80", "0.2",
+      says = { "registered 10.0.0.1:80", "gone from the list" } },
     { "app_client", "0.2", says = { "no servers" } },
     { "tour", says = { "1%. Lock", "is inside", "2%. Queue", "dan  goes home with letter (%u)",
       "eve  delivers letter %1", "3%. Barrier", "hal  has come", "goes on", "4%. Election", "leads",

@@ -114,7 +114,7 @@ end
 ---@field session_max integer|nil     milliseconds, default 60000
 ---@field readonly boolean|nil        serves reads without a quorum (ensembles)
 ---@field local_sessions boolean|nil  sessions are local and upgraded at need (ensembles)
----@field force_sync boolean|nil      default false: a killed server loses nothing, only a machine would
+---@field force_sync boolean|nil      default false: a killed server loses nothing, a machine would
 ---@field heap_mb integer|nil         default 96
 ---@field server_jit boolean|nil      full compilation instead of a quick start
 ---@field config table<string, any>|nil      more lines of zoo.cfg

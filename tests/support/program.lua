@@ -97,7 +97,8 @@ function Program:says(pattern)
   wait_until(self, "waiting for " .. pattern, function()
     return self.stdout:find(pattern) or self.open == 0
   end)
-  return assert(self.stdout:match(pattern), "ended without saying " .. pattern .. ": " .. self.stderr)
+  return assert(self.stdout:match(pattern),
+    "ended without saying " .. pattern .. ": " .. self.stderr)
 end
 
 function Program:kill(name)

@@ -10,7 +10,8 @@ local function quote(text)
 end
 
 local function run(server, ...)
-  local words = { "exec /usr/bin/python3", quote(SUPPORT .. "/raw.py"), quote(server.connect_string) }
+  local words = { "exec /usr/bin/python3", quote(SUPPORT .. "/raw.py"),
+    quote(server.connect_string) }
   for i = 1, select("#", ...) do
     words[#words + 1] = quote((select(i, ...)))
   end

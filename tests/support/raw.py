@@ -58,7 +58,8 @@ class Session:
         host, port = address.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), 5)
         self.socket.settimeout(10)
-        first = self.frame(struct.pack(">iqiq", 0, 0, timeout_ms, session) + buffer(password) + b"\0")
+        request = struct.pack(">iqiq", 0, 0, timeout_ms, session) + buffer(password) + b"\0"
+        first = self.frame(request)
         # In one piece, where asked: the session's owner must have no time to take it back.
         self.socket.sendall(first + (self.frame(struct.pack(">ii", 1, CLOSE)) if end else b""))
         reply = Reader(self.receive())

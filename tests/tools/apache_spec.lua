@@ -28,7 +28,8 @@ describe("the server shared by terminals #slow", function()
 
   local function serves(port)
     return program.run({ "bash", "-c",
-      "exec 3<>/dev/tcp/127.0.0.1/" .. port .. " && echo srvr >&3 && grep -q ^Mode: <&3" }).code == 0
+      "exec 3<>/dev/tcp/127.0.0.1/" .. port
+        .. " && echo srvr >&3 && grep -q ^Mode: <&3" }).code == 0
   end
 
   -- The keeper looks twice a second.
@@ -87,7 +88,8 @@ describe("the server shared by terminals #slow", function()
   end)
 
   it("tells where its log is when it cannot start", function()
-    assert(os.execute(("mkdir -p '%s/bin' && printf '#!/bin/sh\\necho no java here; exit 1\\n' >'%s/bin/java'"
+    assert(os.execute(("mkdir -p '%s/bin' && "
+      .. "printf '#!/bin/sh\\necho no java here; exit 1\\n' >'%s/bin/java'"
       .. " && chmod +x '%s/bin/java'"):format(tree, tree, tree)))
     local child = terminal()
     await("the end of the last server", function()

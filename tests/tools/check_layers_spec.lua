@@ -75,7 +75,8 @@ describe("the layers", function()
     { "the library in a scheduler", "lua/zklua/scheduler/uv.lua", 'require "zklua.task"',
       'lua/zklua/scheduler/uv.lua:1: scheduler may not require from library ("zklua.task")' },
     { "a scheduler in a recipe", "lua/zklua/recipes/lock.lua", 'require "zklua.scheduler.uv"',
-      'lua/zklua/recipes/lock.lua:1: recipes may not require from scheduler ("zklua.scheduler.uv")' },
+      'lua/zklua/recipes/lock.lua:1: '
+        .. 'recipes may not require from scheduler ("zklua.scheduler.uv")' },
     { "the face in a recipe", "lua/zklua/recipes/lock.lua", '--[[x\ny]] require "zklua"',
       'lua/zklua/recipes/lock.lua:2: recipes may not require from face ("zklua")' },
     { "internals in a script", "scripts/lock.lua", 'require "zklua.driver"',

@@ -43,8 +43,10 @@ describe("purity", function()
     { "strdup", "char *strdup(const char *); char *f(char *s) { return strdup(s); }" },
     { "memalign", "void *memalign(long, long); void *f(void) { return memalign(8, 8); }" },
     { "strerror", "char *strerror(int); char *f(int x) { return strerror(x); }" },
-    { "snprintf", "#include <stdio.h>\nint f(char *s, int x) { return snprintf(s, 9, \"%%d\", x); }" },
-    { "clock_gettime", "int clock_gettime(int, void *); int f(void *t) { return clock_gettime(0, t); }" },
+    { "snprintf",
+      "#include <stdio.h>\nint f(char *s, int x) { return snprintf(s, 9, \"%%d\", x); }" },
+    { "clock_gettime",
+      "int clock_gettime(int, void *); int f(void *t) { return clock_gettime(0, t); }" },
     { "socket", "int socket(int, int, int); int f(void) { return socket(1, 2, 3); }" },
     { "environ", "extern char **environ; char **f(void) { return environ; }" },
   }) do
@@ -69,7 +71,8 @@ describe("purity", function()
 
   it("refuses what is no archive", function()
     for _, name in ipairs({ "/nonexistent", "/dev/null", "README.md" }) do
-      local pipe = io.popen("unset LD_PRELOAD; tools/check_purity " .. name .. " 2>&1; echo \"status $?\"")
+      local pipe = io.popen("unset LD_PRELOAD; tools/check_purity " .. name
+        .. " 2>&1; echo \"status $?\"")
       local output = pipe:read("*a")
       pipe:close()
       assert.is_nil(output:find("status 0", 1, true), output)

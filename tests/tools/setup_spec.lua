@@ -67,7 +67,8 @@ describe("tools/setup", function()
   it("fetches package lists when nothing can be installed without", function()
     local result = setup_with({
       ["dpkg-query"] = "for p; do [ $p = cmake ] || echo installed $p; done", id = "echo 0",
-      ["apt-get"] = 'echo "$1" >>' .. bin .. '/log; [ "$1" = update ] || grep -q update ' .. bin .. "/log",
+      ["apt-get"] = 'echo "$1" >>' .. bin .. '/log; [ "$1" = update ] || grep -q update ' .. bin
+        .. "/log",
     })
     assert.equal(0, result.code, result.stderr)
     local log = io.open(bin .. "/log")

@@ -23,7 +23,8 @@ describe("error codes", function()
   end
 
   it("have a name only where there is one", function()
-    for _, code in ipairs({ 1, -10, -11, -15, -104, -109, -126, -128, -1001, 2147483647, -2147483648 }) do
+    for _, code in ipairs({ 1, -10, -11, -15, -104, -109, -126, -128, -1001, 2147483647,
+      -2147483648 }) do
       assert.is_nil(wire.code_name(code))
     end
   end)

@@ -55,7 +55,8 @@ describe("a multi's operations", function()
   end)
 
   it("end at `done`, whatever else that header says", function()
-    for _, last in ipairs({ header(13, true, 0), header(99, true, 7), int(-1) .. "\255" .. int(0) }) do
+    for _, last in ipairs({ header(13, true, 0), header(99, true, 7),
+      int(-1) .. "\255" .. int(0) }) do
       local read, left = wire.decode(CHECK .. last .. "tail", "request", MULTI)
       assert.equal(1, #read.operations)
       assert.equal(4, left)
@@ -134,7 +135,8 @@ describe("a multi's results", function()
   end)
 
   it("that failed say their code twice", function()
-    local bytes = wire.encode({ { "result", { op = MULTI, items = { { op = -1, number = -2 } } } } })
+    local failure = { op = MULTI, items = { { op = -1, number = -2 } } }
+    local bytes = wire.encode({ { "result", failure } })
     assert.equal(header(-1, false, -2) .. int(-2) .. END, bytes)
   end)
 
@@ -154,7 +156,8 @@ describe("a multi's results", function()
     { "of an unknown type", MULTI, header(77, false, OK) .. END },
     { "with half a stat", MULTI, header(5, false, OK) .. STAT:sub(1, 34) .. END },
     { "with names that are too many", MULTI_READ, header(8, false, OK) .. int(9) .. END },
-    { "with data of a negative length", MULTI_READ, header(4, false, OK) .. int(-9) .. STAT .. END },
+    { "with data of a negative length", MULTI_READ,
+      header(4, false, OK) .. int(-9) .. STAT .. END },
   }) do
     it(case[1] .. " are refused", function()
       assert.is_nil(wire.decode(case[3], "result", case[2]))

@@ -46,11 +46,15 @@ describe("a client", function()
       end,
       ["ttl must be a whole number"] = function() c:create("/a", "", { ttl = 0.5 }) end,
       ["acl must be"] = function() c:create("/a", "", { acl = {} }) end,
-      ["acl: "] = function() c:create("/a", "", { acl = { { perms = "z", scheme = "a", id = "" } } }) end,
+      ["acl: "] = function()
+        c:create("/a", "", { acl = { { perms = "z", scheme = "a", id = "" } } })
+      end,
       ["watch must be an event or a function"] = function() c:get("/a", { watch = 1 }) end,
       ["fn must be a function, not a string"] = function() c:update("/a", "x") end,
       ["path must be a string, not boolean"] = function() c:update(true, print) end,
-      ['list[2] must be { "get", path }'] = function() c:read_many({ { "get", "/" }, { "set", "/" } }) end,
+      ['list[2] must be { "get", path }'] = function()
+        c:read_many({ { "get", "/" }, { "set", "/" } })
+      end,
       ["path of list[1]"] = function() c:read_many({ { "get", "a" } }) end,
       ["scheme and id must be strings"] = function() c:add_auth("digest") end,
       ["path must start"] = function() c:ensure("a") end,
@@ -67,7 +71,9 @@ describe("a client", function()
       ['unknown field of change "x"'] = function() c:reconfig({ x = 1 }) end,
       ["path must be a string"] = function() c:transaction():create(nil, "") end,
       ["data must be"] = function() c:transaction():set("/a") end,
-      ['unknown option "parents"'] = function() c:transaction():create("/a", "", { parents = true }) end,
+      ['unknown option "parents"'] = function()
+        c:transaction():create("/a", "", { parents = true })
+      end,
       ["the transaction was committed"] = function()
         local t = c:transaction()
         t:commit()
@@ -92,7 +98,8 @@ describe("a client", function()
     local path, stat = assert(c:create("/k-", "d", { ephemeral = true, sequential = true }))
     assert.matches("^/k%-%d%d%d%d%d%d%d%d%d%d$", path)
     assert.equal(c:session().id, stat.ephemeral_owner)
-    assert.matches("^/dir/%d+$", (assert(c:create("/dir/", "", { sequential = true, parents = true }))))
+    assert.matches("^/dir/%d+$",
+      (assert(c:create("/dir/", "", { sequential = true, parents = true }))))
     assert(c:create("/ttl-", "", { ttl = 60000, sequential = true }))
     assert(c:create("/box", "", { container = true }))
   end)
@@ -282,15 +289,19 @@ describe("a client", function()
   end)
 
   describe("whose task is cancelled in the middle of", function()
-    local p, slow
+    local p, slow, stream, value
 
     setup(function()
       p = proxy.start({ port = apache.shared().port })
       slow = assert(zk.connect("127.0.0.1:" .. p.port .. servers:match("/.*")))
       assert(c:ensure("/c/x"))
+      -- Open already, and of a node that none of these calls touches.
+      stream, value = assert(c:watch("/quiet")), assert(c:live("/quiet"))
     end)
 
     teardown(function()
+      stream:close()
+      value:close()
       p:resume()
       slow:close(1)
       p:stop()
@@ -319,9 +330,9 @@ describe("a client", function()
       read_many = function() return slow:read_many({ { "get", "/c" } }) end,
       transaction = function() return slow:transaction():set("/c", ""):commit() end,
       watch = function() return slow:watch("/c") end,
-      ["stream:next"] = function() return assert(c:watch("/c")):next() end,
+      ["stream:next"] = function() return stream:next() end,
       live = function() return slow:live("/c") end,
-      ["live:wait"] = function() return assert(c:live("/c")):wait() end,
+      ["live:wait"] = function() return value:wait() end,
       ["cache:ready"] = function() return slow:cache("/c"):ready() end,
     }
     local writes = { set = true, create = true, delete = true, set_acl = true, transaction = true }

@@ -21,7 +21,8 @@ describe("a process that ends", function()
 
   -- Runs a program in a process of its own; what it printed, and how it ended.
   local function run(program)
-    local prelude = ("package.path, package.cpath = %q, %q\nlocal zk, uv = require 'zklua', require 'luv'\n"
+    local prelude = ("package.path, package.cpath = %q, %q\n"
+      .. "local zk, uv = require 'zklua', require 'luv'\n"
       .. "local c = assert(zk.connect(%q, { session_timeout = 3 }))\n"
       .. "assert(c:create('/here', '', { ephemeral = true }))\n"):format(
       package.path, package.cpath, servers)
@@ -46,7 +47,8 @@ describe("a process that ends", function()
     { "by its last line", "" },
     { "by an error", "error('x')", 1 },
     { "by os.exit that closes the state", "os.exit(7, true)", 7 },
-    { "after it has dropped the client", "c = nil collectgarbage() collectgarbage() zk.sleep(0.5)" },
+    { "after it has dropped the client",
+      "c = nil collectgarbage() collectgarbage() zk.sleep(0.5)" },
     { "with tasks, streams, values and caches about", [[
       stream, live, cache = assert(c:watch('/')), assert(c:live('/')), assert(c:cache('/'))
       assert(cache:ready())
@@ -57,7 +59,8 @@ describe("a process that ends", function()
       uv.run()
       print('loop')]], 0, "task\nloop\n" },
     { "after it has walked the loop's handles", "uv.walk(function() end)" },
-    { "with more than one client", "d = assert(zk.connect(" .. "'SERVERS'" .. ")) assert(d:get('/'))" },
+    { "with more than one client",
+      "d = assert(zk.connect(" .. "'SERVERS'" .. ")) assert(d:get('/'))" },
   }
   for _, case in ipairs(CLOSES) do
     it(case[1] .. " closes its session", function()
@@ -108,8 +111,8 @@ describe("a process that ends", function()
         zk.spawn(function() print(c:exists('/') ~= nil) end)
       end)
       uv.run()]])
-    assert.matches("get cannot wait inside a callback of the event loop: start a task with zk.spawn",
-      result.stdout, 1, true)
+    assert.matches("get cannot wait inside a callback of the event loop: "
+      .. "start a task with zk.spawn", result.stdout, 1, true)
     assert.matches("true\n", result.stdout, 1, true)
     closed_at_once()
   end)

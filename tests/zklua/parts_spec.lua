@@ -58,7 +58,8 @@ end)
 describe("an acl", function()
   it("has names, entries and lists", function()
     for _, value in ipairs({
-      "open", "creator", "read", acl.world("r"), acl.auth(), { acl.digest("u", "p"), acl.ip("10.0.0.0/8", 1) },
+      "open", "creator", "read", acl.world("r"), acl.auth(),
+      { acl.digest("u", "p"), acl.ip("10.0.0.0/8", 1) },
     }) do
       assert.is_string(acl.encode(value))
     end

@@ -63,7 +63,7 @@ describe("a session", function()
       local nobody = "127.0.0.1:" .. apache.unused_port()
       local message, code = failure(nobody)
       assert.equal("TIMEOUT", code)
-      assert.equal(("TIMEOUT: no server reached within 0.4 s: %s connection refused"):format(nobody),
+      assert.equal("TIMEOUT: no server reached within 0.4 s: " .. nobody .. " connection refused",
         message)
       assert.equal(message, zk.runtime.unreachable)
     end)
@@ -434,7 +434,8 @@ describe("a session", function()
 
     it("gives errors of handlers to on_error", function()
       local heard
-      local c = assert(zk.connect(chroot("handlers"), { on_error = function(message) heard = message end }))
+      local c = assert(zk.connect(chroot("handlers"),
+        { on_error = function(message) heard = message end }))
       c:on("state", function() error("oops") end)
       assert(c:close())
       eventually(function() return heard end)

@@ -114,11 +114,13 @@ describe("a task", function()
     end)
 
     it("raises at the caller's line for what is not a function", function()
-      assert.matches("task_spec.lua:%d+: fn must be a function", raised(function() runtime:spawn(1) end))
+      assert.matches("task_spec.lua:%d+: fn must be a function",
+        raised(function() runtime:spawn(1) end))
     end)
 
     it("can wait neither in a generator nor in a callback", function()
-      assert.matches("task_spec.lua:%d+: sleep cannot wait inside a coroutine.*zk.spawn", raised(function()
+      assert.matches("task_spec.lua:%d+: sleep cannot wait inside a coroutine.*zk.spawn",
+        raised(function()
         coroutine.wrap(function() runtime:sleep(1) end)()
       end))
       local uv = require("luv")
