@@ -3,9 +3,9 @@ local Held = require "zklua.holder"
 
 local seat = {}
 
----@param seats table  of line.lua or office.lua
 --- The deadline is that of our turn. Whether it has come is a question to the server, which has
 --- the client's own time for its answer, so that impatience is BUSY and never "may have happened".
+---@param seats table  of line.lua or office.lua
 ---@param stay boolean  wait until `deadline`, or only look
 ---@return zklua.Held|false|nil held, string|nil message, string|nil code  false: BUSY
 function seat.take(client, seats, deadline, stay)
