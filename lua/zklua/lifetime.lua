@@ -3,6 +3,7 @@
 --- like a lock, keeps to one of these.
 local zkcore = require "zklua.core"
 local drivers = require "zklua.driver"
+local handlers = require "zklua.handlers"
 
 local Lifetime = {}
 Lifetime.__index = Lifetime
@@ -24,8 +25,8 @@ function M.new(session, core_options)
     alive = true, -- until it has ended for good
     connected = false,
     pending = {}, -- xid -> call
-    end_handlers = {},
-    state_handlers = {},
+    end_handlers = handlers.new(),
+    state_handlers = handlers.new(),
   }, Lifetime)
   self.driver = drivers.new(session.runtime, core, core_options.endpoints,
     core_options.session_timeout, self)
@@ -98,8 +99,8 @@ function Lifetime:reply(xid, code, a, b)
   end
 end
 
-local function notify(self, handlers, ...)
-  for _, fn in ipairs(handlers) do
+local function notify(self, list, ...)
+  for fn in list:each() do
     self.runtime.scheduler.daemon(fn, ...)
   end
 end
@@ -120,7 +121,7 @@ function Lifetime:state(name, reason, detail)
   notify(self, self.state_handlers, name)
   if ended then
     notify(self, self.end_handlers, ended)
-    self.end_handlers = {}
+    self.end_handlers = handlers.new()
   end
   self.session:life_state(self, name, reason, detail)
 end
@@ -151,18 +152,6 @@ function Lifetime:valid_until()
   return self.alive and self.core:info().valid_until or 0
 end
 
-local function add(list, fn)
-  list[#list + 1] = fn
-  return function()
-    for i, other in ipairs(list) do
-      if other == fn then
-        table.remove(list, i)
-        return
-      end
-    end
-  end
-end
-
 --- fn(code), once, when the session has ended for good. It must not wait. Returns what takes it
 --- off.
 function Lifetime:on_end(fn)
@@ -170,12 +159,12 @@ function Lifetime:on_end(fn)
     self.runtime.scheduler.daemon(fn, self.ended_code)
     return function() end
   end
-  return add(self.end_handlers, fn)
+  return self.end_handlers:add(fn)
 end
 
 --- fn(state) at every change. It must not wait. Returns what takes it off.
 function Lifetime:on_state(fn)
-  return add(self.state_handlers, fn)
+  return self.state_handlers:add(fn)
 end
 
 return M

@@ -2,6 +2,7 @@
 --- news to the user, and the end.
 local core = require "zklua.core"
 local errors = require "zklua.error"
+local handlers = require "zklua.handlers"
 local lifetimes = require "zklua.lifetime"
 local metrics = require "zklua.metrics"
 local tasks = require "zklua.task"
@@ -28,10 +29,12 @@ function M.new(runtime, options)
     fail_fast = options.fail_fast,
     acl = options.acl,
     credentials = {},
-    handlers = { state = {}, expired = {}, error = {} },
+    handlers = {
+      state = handlers.new(), expired = handlers.new(), error = handlers.new(),
+    },
     ephemerals = {},
     ephemeral_count = 0,
-    observers = {},
+    observers = handlers.new(),
     closed = false,
     state = "connecting",
     expiries = 0,
@@ -150,30 +153,13 @@ function Session:on(event, fn)
   elseif type(fn) ~= "function" then
     wrong("fn must be a function, not " .. type(fn))
   end
-  list[#list + 1] = fn
-  return function()
-    for i, other in ipairs(list) do
-      if other == fn then
-        table.remove(list, i)
-        return
-      end
-    end
-  end
+  return list:add(fn)
 end
 
 --- fn(state) at every change, inside the driver, for what the library keeps up to date. Returns
 --- what takes it off.
 function Session:observe(fn)
-  local list = self.observers
-  list[#list + 1] = fn
-  return function()
-    for i, other in ipairs(list) do
-      if other == fn then
-        table.remove(list, i)
-        return
-      end
-    end
-  end
+  return self.observers:add(fn)
 end
 
 -- An error in a handler is the client's error news, else the runtime's.
@@ -185,7 +171,7 @@ local function run_handler(self, event, fn, ...)
     return
   end
   local message, trace = failure[1], failure[2]
-  if event ~= "error" and self.handlers.error[1] then
+  if event ~= "error" and not self.handlers.error:empty() then
     self:emit("error", tostring(message), trace)
   elseif self.options.on_error then
     self.options.on_error(tostring(message), trace)
@@ -195,7 +181,7 @@ local function run_handler(self, event, fn, ...)
 end
 
 function Session:emit(event, ...)
-  for _, fn in ipairs(self.handlers[event]) do
+  for fn in self.handlers[event]:each() do
     local task = self.runtime:spawn(run_handler, self, event, fn, ...)
     task.name = "handler of " .. event
   end
@@ -209,7 +195,7 @@ local function set_state(self, state, reason, detail)
       why and (" (%s%s)"):format(why, detail and ": " .. detail or "") or ""))
     self:emit("state", state, why)
   end
-  for _, fn in ipairs(self.observers) do
+  for fn in self.observers:each() do
     fn(state)
   end
   if self.waiting then

@@ -9,6 +9,7 @@
 ---
 --- A wake-up may be spurious: whoever parks must check.
 local deadlines = require "zklua.deadline"
+local handlers = require "zklua.handlers"
 local wrong = require "zklua.wrong"
 
 local unpack = table.unpack or unpack
@@ -166,8 +167,10 @@ local function finish(task, ok, ...)
   else
     task.failed, task.failure = true, (...)
   end
-  for _, fn in ipairs(task.at_end or {}) do
-    fn()
+  if task.at_end then
+    for fn in task.at_end:each() do
+      fn()
+    end
   end
   for _, waiter in ipairs(task.waiters or {}) do
     waiter.wake:set()
@@ -184,17 +187,8 @@ end
 
 --- Calls fn() when the task ends. Returns a function that takes it off.
 function Task:on_end(fn)
-  local list = self.at_end or {}
-  self.at_end = list
-  list[#list + 1] = fn
-  return function()
-    for i, other in ipairs(list) do
-      if other == fn then
-        table.remove(list, i)
-        return
-      end
-    end
-  end
+  self.at_end = self.at_end or handlers.new()
+  return self.at_end:add(fn)
 end
 
 function Task:done()
