@@ -47,7 +47,7 @@
 --- | `c:close` waits | at most 5 s, or the call's timeout if less | `c:close(timeout)` |
 --- | stall warning | an event loop held for a third of the session timeout | `log` |
 --- | largest request | 1,048,575 bytes, as a server's | |
---- | largest reply | 64 MiB | |
+--- | largest reply | 64 MiB | `reply_max` of `zk.connect` |
 --- | requests without a reply | 1,000,000 per client, then LIMIT | |
 --- | bytes waiting to be sent | 64 MiB per client, then LIMIT | |
 --- | watches | 1,000,000 per client, then LIMIT | |
@@ -146,6 +146,8 @@ zk.code = {}
 ---@field session { id: string, password: string }|nil  goes on with a session of `c:session()`
 ---@field fail_fast boolean|nil  calls end in NOTCONNECTED while there is no connection instead of
 ---  waiting for one; default false
+---@field reply_max integer|nil  bytes of the longest reply that is taken; default 64 MiB. A longer
+---  one costs the connection, and its call ends in CONNECTIONLOSS or at its timeout
 
 --- A client with a session: connected, and every identity in `auth` accepted by the server.
 ---

@@ -26,6 +26,7 @@ local CONNECT = {
   servers = "any", session_timeout = "number", timeout = "number", readonly = "boolean",
   auth = "table", acl = "any", tls = "any", on_expire = "string", on_error = "function",
   log = "function", id = "string", session = "table", fail_fast = "boolean",
+  reply_max = "number",
 }
 
 --- Recipes are methods too; each file is loaded when it is first asked for.
@@ -67,6 +68,16 @@ local function check_session(session)
   end
 end
 
+local REPLY_MAX_LEAST, REPLY_MAX_MOST = 1024, 2 ^ 31 - 1
+
+local function reply_max(value)
+  if value and not (value >= REPLY_MAX_LEAST and value <= REPLY_MAX_MOST and value % 1 == 0) then
+    wrong(("reply_max must be a whole number of bytes, %d to %d"):format(REPLY_MAX_LEAST,
+      REPLY_MAX_MOST))
+  end
+  return value
+end
+
 -- The options as session.new takes them.
 local function read_options(servers, options)
   options_of.check(options, CONNECT)
@@ -98,6 +109,7 @@ local function read_options(servers, options)
     log = options.log,
     session = options.session,
     fail_fast = options.fail_fast,
+    reply_max = reply_max(options.reply_max),
   }
 end
 

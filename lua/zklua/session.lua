@@ -66,6 +66,7 @@ function Session:begin(reattach)
     chroot = options.chroot,
     session_timeout = options.session_timeout,
     readonly = options.readonly,
+    reply_max = options.reply_max,
     session = reattach,
   })
   self.accepted = 0 -- credentials; the server looks at them in order

@@ -118,6 +118,9 @@ describe("wrong use of", function()
     { "connect: local", "not in this version", function() zk.connect("local:") end },
     { "connect: auth", "auth", function() zk.connect(servers, { auth = { "digest", "a" } }) end },
     { "connect: on_expire", "on_expire", function() zk.connect(servers, { on_expire = "x" }) end },
+    { "connect: reply_max", "reply_max", function()
+      zk.connect(servers, { reply_max = 10 })
+    end },
     { "connect: session_timeout", "session_timeout", function()
       zk.connect(servers, { session_timeout = -1 })
     end },
