@@ -153,14 +153,4 @@ describe("zklua", function()
     assert.equal("1\n141\n", result.stdout)
     assert.equal("", result.stderr)
   end)
-
-  -- Time on a processor: what the start costs on any machine, however busy. Sanitizers multiply it.
-  it("begins a script within 10 ms #slow", function()
-    local best = math.huge
-    for _ = 1, 10 do
-      local result = run({ "-e", "io.write(os.clock())" })
-      best = math.min(best, (assert(tonumber(result.stdout), result.stderr)))
-    end
-    assert.is_true(best <= 0.010, best .. " s")
-  end)
 end)
