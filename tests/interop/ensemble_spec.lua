@@ -5,7 +5,7 @@ local workers = require("interop.workers")
 local judge = require("interop.judge")
 
 local KILLS = 20
-local PATIENCE = 120 -- seconds; a busy machine elects and starts slowly
+local PATIENCE = 60 -- seconds; a busy machine elects and starts slowly
 
 describe("under twenty deaths of the leader #slow", function()
   local ensemble, root, team

@@ -27,7 +27,7 @@ local function uncertain(code)
   return code == "CONNECTIONLOSS" or code == "TIMEOUT"
 end
 
-local c = assert(zk.connect(servers, { session_timeout = 60, id = name }))
+local c = assert(zk.connect(servers, { session_timeout = 30, id = name }))
 local session_id = c:session().id
 
 c:on("state", function(state, reason)
