@@ -26,6 +26,7 @@ Program.__index = Program
 -- Turns the loop until `condition` holds; raises with what the program has said when it does not.
 local function wait_until(self, what, condition)
   local timer, late = uv.new_timer(), false
+  uv.update_time() -- a timer counts from the loop's last turn, which may be long ago
   uv.timer_start(timer, LIMIT * 1000, 0, function() late = true end)
   while not late and not condition() do
     uv.run("once")
