@@ -1,0 +1,160 @@
+/* The znodes as they stand after the last committed transaction, and their digest.
+ *
+ * No call here costs more with a million nodes or children than with one. Nothing here judges:
+ * prep has, and a replayed log was judged when it was written. Changing never fails: what
+ * needs memory takes blocks that were reserved before.
+ *
+ * A plain leaf of 100 bytes has to fit into 250 bytes with everything (the goal is for a
+ * million of them), so what most nodes do not need stands in an extra block, and nodes and
+ * data come from a pool without a header per block. */
+#ifndef ZKLUA_SERVER_TREE_H
+#define ZKLUA_SERVER_TREE_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/pool.h"
+#include "server/acls.h"
+
+#define ZKL_OWNER_CONTAINER INT64_MIN
+#define ZKL_OWNER_TTL_BITS UINT64_C(0xff00000000000000)
+
+enum zkl_owner_kind { ZKL_OWNER_NONE, ZKL_OWNER_SESSION, ZKL_OWNER_IS_CONTAINER, ZKL_OWNER_IS_TTL };
+
+/* Of a node that has or had children, or an owner, or comes from disk with odd numbers. */
+struct zkl_node_extra {
+    struct zkl_node *node;
+    struct zkl_list children; /* of zkl_node.siblings */
+    int32_t children_count;
+    int32_t cversion;         /* how many children were ever created, as on disk */
+    int64_t pzxid;
+    int64_t owner;            /* encoded (server-semantics 1.7); 0: persistent */
+    struct zkl_list owned;    /* among its session's ephemerals, or containers, or TTL nodes */
+};
+
+struct zkl_node {
+    struct zkl_map_node entry; /* by the hash of the whole path */
+    struct zkl_node *parent;   /* NULL: the root */
+    struct zkl_list siblings;
+    struct zkl_node_extra *extra; /* NULL: no children ever, no owner, pzxid == czxid */
+    uint8_t *data;             /* a block of data_size; NULL when that is 0 */
+    int64_t czxid, mzxid, ctime_ms, mtime_ms;
+    int32_t version, aversion;
+    uint32_t acl;
+    uint32_t data_size;
+    uint32_t crc;              /* of path and data; the digest goes on from here */
+    uint32_t name_size : 24;
+    uint32_t data_null : 1;    /* the protocol's null: -1, not 0 bytes */
+    uint32_t written : 1;      /* equals tree->generation: the running snapshot has it */
+    uint32_t outside : 1;      /* below /zookeeper/: not in the digest */
+    char name[];               /* last component, without a terminator */
+};
+
+/* All ephemerals of one session. */
+struct zkl_owner {
+    struct zkl_map_node entry; /* by session id */
+    int64_t session_id;
+    struct zkl_list nodes;     /* of zkl_node_extra.owned */
+    size_t count;
+};
+
+struct zkl_tree {
+    struct zkl_allocator allocator;
+    struct zkl_pool pool;      /* nodes, extras, data */
+    uint64_t seed;
+    bool ttl_nodes;            /* how owners are understood (server-semantics 1.7) */
+    struct zkl_acls *acls;
+    struct zkl_map nodes;
+    struct zkl_node *root;
+    struct zkl_map owners;
+    struct zkl_list containers, ttls;
+    uint64_t digest;
+    uint64_t data_bytes, ephemeral_count;
+    uint32_t generation;       /* 0 or 1: turned at the start of a snapshot */
+    struct zkl_snapshot *snapshot; /* the one that runs, told before a node changes or goes */
+};
+
+/* false: out of memory. The tree of a new server. */
+bool zkl_tree_init(struct zkl_tree *tree, const struct zkl_allocator *allocator, uint64_t seed,
+                   bool ttl_nodes);
+void zkl_tree_free(struct zkl_tree *tree);
+/* Before a snapshot is restored: no node at all. */
+void zkl_tree_clear(struct zkl_tree *tree);
+
+uint64_t zkl_tree_hash(const struct zkl_tree *tree, struct zkl_slice path);
+/* NULL: there is none. "" and "/" are the root. A path that is not well-formed finds nothing. */
+struct zkl_node *zkl_tree_find(const struct zkl_tree *tree, struct zkl_slice path);
+struct zkl_slice zkl_path_parent(struct zkl_slice path); /* "/" of "/a"; no '/': null */
+struct zkl_slice zkl_path_name(struct zkl_slice path);
+/* Writes the path ("/" for the root) and returns its size; `capacity` 0 measures. */
+size_t zkl_node_path(const struct zkl_node *node, char *buffer, size_t capacity);
+
+/* What clients see, and what is on disk (cversion and owner differ). */
+void zkl_node_stat(const struct zkl_node *node, const struct zkl_tree *tree,
+                   struct zkl_stat *stat);
+void zkl_node_persisted(const struct zkl_node *node, struct zkl_stat *stat);
+int32_t zkl_node_children_count(const struct zkl_node *node);
+struct zkl_node *zkl_node_first_child(const struct zkl_node *node);
+struct zkl_node *zkl_node_next_sibling(const struct zkl_node *node); /* NULL: the last */
+int64_t zkl_node_owner(const struct zkl_node *node);
+enum zkl_owner_kind zkl_tree_owner_kind(const struct zkl_tree *tree, int64_t owner);
+
+/* The digest of one node from its parts; prep uses it on nodes that are not there yet. */
+uint32_t zkl_digest_begin(struct zkl_slice path, struct zkl_slice data); /* zkl_node.crc */
+uint64_t zkl_digest_end(uint32_t crc, const struct zkl_stat *persisted);
+bool zkl_path_outside_digest(struct zkl_slice path);
+
+/* --- changes ------------------------------------------------------------------- */
+
+/* Blocks for one change. Reserve in prep, hand to the change in apply (which takes what it
+ * uses and leaves the rest), release whatever is left. */
+struct zkl_reserved {
+    struct zkl_node *node;          /* create: holds name, data and crc already */
+    struct zkl_node_extra *extra;   /* of the new node, if it needs one */
+    struct zkl_node_extra *parent_extra;
+    struct zkl_owner *owner;
+    uint8_t *data;                  /* setData: holds the data already */
+    size_t data_size, owner_size;
+    uint32_t acl;                   /* a reference, or 0 */
+};
+/* false: out of memory, nothing is held. `ahead`: how many creates are reserved already and
+ * not yet applied, so that the maps have room for all. */
+bool zkl_tree_reserve_create(struct zkl_tree *tree, struct zkl_slice path, struct zkl_slice data,
+                             struct zkl_vector acl, int64_t owner, size_t ahead,
+                             struct zkl_reserved *reserved);
+bool zkl_tree_reserve_set_data(struct zkl_tree *tree, struct zkl_slice path,
+                               struct zkl_slice data, struct zkl_reserved *reserved);
+bool zkl_tree_reserve_set_acl(struct zkl_tree *tree, struct zkl_vector acl,
+                              struct zkl_reserved *reserved);
+void zkl_tree_release(struct zkl_tree *tree, struct zkl_reserved *reserved);
+
+/* The node and its parent are as the caller found them. parent_cversion -1: the current one
+ * and one. Raises the parent's cversion and pzxid only (server-semantics 1.6). */
+struct zkl_node *zkl_tree_create(struct zkl_tree *tree, struct zkl_node *parent,
+                                 struct zkl_reserved *reserved, int64_t owner,
+                                 int32_t parent_cversion, int64_t zxid, int64_t time_ms);
+/* A leaf goes; its block is free afterwards. */
+void zkl_tree_delete(struct zkl_tree *tree, struct zkl_node *node, int64_t zxid);
+void zkl_tree_set_data(struct zkl_tree *tree, struct zkl_node *node,
+                       struct zkl_reserved *reserved, int32_t version, int64_t zxid,
+                       int64_t time_ms);
+void zkl_tree_set_acl(struct zkl_tree *tree, struct zkl_node *node,
+                      struct zkl_reserved *reserved, int32_t version);
+/* Replay onto a fuzzy snapshot, where the effect may be there already. */
+void zkl_tree_raise_parent(struct zkl_tree *tree, struct zkl_node *parent,
+                           int32_t parent_cversion, int64_t zxid);
+/* Quota usage: data only, no version and no zxid; outside the digest. `data` becomes the
+ * tree's block of `size`, from zkl_pool_take. */
+void zkl_tree_set_stats(struct zkl_tree *tree, struct zkl_node *node, uint8_t *data, size_t size);
+/* false: out of memory; NULL parent: corrupt is the caller's to say. */
+bool zkl_tree_restore(struct zkl_tree *tree, const struct zkl_restored_node *node,
+                      struct zkl_node *parent);
+
+/* The session's ephemerals, or NULL. */
+struct zkl_owner *zkl_tree_owner(const struct zkl_tree *tree, int64_t session_id);
+/* The node of a link in a list of owned ones. */
+static inline struct zkl_node *zkl_owned_node(struct zkl_list *link)
+{
+    return ZKL_LIST_ELEMENT(link, struct zkl_node_extra, owned)->node;
+}
+
+#endif
