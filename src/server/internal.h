@@ -58,7 +58,7 @@ struct zkl_connection {
     bool old_client;               /* its handshake had no readOnly byte */
     struct zkl_session *session;   /* NULL until attached */
     struct zkl_identities identities;
-    struct zkl_list watches;
+    struct zkl_watch_list watches;
     struct zkl_list proposals;     /* of zkl_proposal.on_connection, oldest first */
     struct zkl_list deferred;
     struct zkl_list waiting;       /* in a proposal's waiters, or a session's close_waiters */

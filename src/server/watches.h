@@ -1,14 +1,14 @@
 /* Which connection watches which path, and in what way.
  *
- * One entry per (path, connection) with a bit per kind; modes coexist (3.9's rule). Adding,
- * removing and firing cost what they touch: nothing grows with the number of other watches,
- * except that a recursive watch anywhere makes every change look at its ancestors' paths. */
+ * One entry per (path, connection, kind), so modes coexist (3.9's rule). Adding, removing and
+ * firing cost what they touch: nothing grows with the number of other watches, except that a
+ * recursive watch anywhere makes every change look at its ancestors' paths. */
 #ifndef ZKLUA_SERVER_WATCHES_H
 #define ZKLUA_SERVER_WATCHES_H
 
 #include "base/list.h"
 #include "base/map.h"
-#include "zklua/base.h"
+#include "zklua/server.h"
 
 enum zkl_server_watch {
     ZKL_WATCHES_DATA = 1,       /* one-shot, by getData and exists */
@@ -17,44 +17,54 @@ enum zkl_server_watch {
     ZKL_WATCHES_RECURSIVE = 8
 };
 
+#define ZKL_WATCHES_KIND_COUNT 4
+
+/* What one connection watches: a part of it. */
+struct zkl_watch_list {
+    struct zkl_connection *connection;
+    struct zkl_list entries;    /* of zkl_server_watch_entry.on_connection */
+    size_t count;               /* at most ZKL_WATCHES_PER_CONNECTION */
+    uint64_t told;              /* the last trigger that reached it */
+};
+
 struct zkl_watched_path {
     struct zkl_map_node entry;
-    struct zkl_list watches;    /* of zkl_server_watch_entry.on_path */
+    struct zkl_list watches[ZKL_WATCHES_KIND_COUNT]; /* of zkl_server_watch_entry.on_path */
     size_t path_size;
-    char path[];
+    uint8_t path[];
 };
 
 struct zkl_server_watch_entry {
-    struct zkl_map_node entry;  /* by path and connection */
+    struct zkl_map_node entry;  /* by path, connection and kind */
     struct zkl_list on_path;
-    struct zkl_list on_connection; /* in the connection's list */
+    struct zkl_list on_connection;
     struct zkl_watched_path *path;
-    struct zkl_connection *connection;
-    uint32_t kinds;
-    uint32_t told;              /* the last trigger that reached this connection here */
+    struct zkl_watch_list *list;
+    uint32_t kind;              /* one bit */
 };
 
 struct zkl_watches_table {
     struct zkl_allocator allocator;
-    struct zkl_map paths, entries;
+    struct zkl_map paths, entries; /* entries.count: all watches */
     uint64_t seed;
-    size_t count;               /* bits set, over all entries */
     size_t recursive_count;
-    uint32_t trigger;
+    uint64_t trigger;
 };
 
 void zkl_watches_table_init(struct zkl_watches_table *table,
                             const struct zkl_allocator *allocator, uint64_t seed);
 void zkl_watches_table_free(struct zkl_watches_table *table);
-/* `list` is the connection's. false: out of memory. Adding what is there changes nothing. */
-bool zkl_watch_add(struct zkl_watches_table *table, struct zkl_connection *connection,
-                   struct zkl_list *list, struct zkl_slice path, uint32_t kinds);
+void zkl_watch_list_init(struct zkl_watch_list *list, struct zkl_connection *connection);
+/* One kind. Adding what is there changes nothing. false: out of memory, or the connection has
+ * ZKL_WATCHES_PER_CONNECTION already; nothing changed, and it is to be closed. */
+bool zkl_watch_add(struct zkl_watches_table *table, struct zkl_watch_list *list,
+                   struct zkl_slice path, uint32_t kind);
 /* Takes kinds away; returns those that were there. */
-uint32_t zkl_watch_remove(struct zkl_watches_table *table, struct zkl_connection *connection,
+uint32_t zkl_watch_remove(struct zkl_watches_table *table, struct zkl_watch_list *list,
                           struct zkl_slice path, uint32_t kinds);
-uint32_t zkl_watch_kinds(const struct zkl_watches_table *table,
-                         const struct zkl_connection *connection, struct zkl_slice path);
-void zkl_watch_remove_all(struct zkl_watches_table *table, struct zkl_list *list);
+uint32_t zkl_watches_kinds(const struct zkl_watches_table *table,
+                           const struct zkl_watch_list *list, struct zkl_slice path);
+void zkl_watch_remove_all(struct zkl_watches_table *table, struct zkl_watch_list *list);
 
 /* Who is to be told of one event, each connection once, one-shot watches gone afterwards:
  *
@@ -66,10 +76,11 @@ void zkl_watch_remove_all(struct zkl_watches_table *table, struct zkl_list *list
  * server-semantics 3.2 and 3.4. A deletion is one event for data and child watches together. */
 struct zkl_firing {
     int32_t event;
-    struct zkl_slice path, at; /* `at`: the ancestor that is being looked at */
-    struct zkl_list *next;
+    struct zkl_slice path, at;  /* `at`: what is being looked at, the path or an ancestor */
     struct zkl_watched_path *watched;
-    uint32_t trigger;
+    unsigned kind;              /* the number of its list */
+    struct zkl_list *next;
+    uint64_t trigger;
 };
 struct zkl_connection *zkl_fire_first(struct zkl_watches_table *table, struct zkl_firing *firing,
                                       int32_t event, struct zkl_slice path);
