@@ -29,9 +29,17 @@ static struct zkl_map_node **bucket_of(const struct zkl_map *map, uint64_t hash)
 
 bool zkl_map_reserve(struct zkl_map *map)
 {
-    if (map->count < map->capacity) return true;
-    size_t capacity = map->capacity == 0 ? BUCKETS_MIN : 2 * map->capacity;
-    if (capacity > SIZE_MAX / sizeof map->buckets[0]) return false;
+    return zkl_map_reserve_ahead(map, 1);
+}
+
+bool zkl_map_reserve_ahead(struct zkl_map *map, size_t count)
+{
+    if (count <= map->capacity - map->count) return true;
+    size_t capacity = map->capacity == 0 ? BUCKETS_MIN : map->capacity;
+    while (capacity - map->count < count) {
+        if (capacity > SIZE_MAX / 2 / sizeof map->buckets[0]) return false;
+        capacity *= 2;
+    }
     void *buckets = zkl_reallocate(&map->allocator, map->buckets,
                                    map->capacity * sizeof map->buckets[0],
                                    capacity * sizeof map->buckets[0]);
@@ -98,6 +106,15 @@ struct zkl_map_node *zkl_map_next(const struct zkl_map_node *node, uint64_t hash
     struct zkl_map_node *next = node->next;
     while (next != NULL && next->hash != hash) next = next->next;
     return next;
+}
+
+struct zkl_map_node *zkl_map_each(const struct zkl_map *map, const struct zkl_map_node *after)
+{
+    if (after != NULL && after->next != NULL) return after->next;
+    size_t index = 0;
+    if (after != NULL) index = (size_t)(bucket_of(map, after->hash) - map->buckets) + 1;
+    while (index < map->bucket_count && map->buckets[index] == NULL) index++;
+    return index < map->bucket_count ? map->buckets[index] : NULL;
 }
 
 uint64_t zkl_hash_add(uint64_t hash, const void *bytes, size_t size)

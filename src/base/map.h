@@ -28,10 +28,15 @@ void zkl_map_init(struct zkl_map *map, const struct zkl_allocator *allocator);
 void zkl_map_free(struct zkl_map *map); /* the elements are the caller's */
 /* Makes the next insertion sure to succeed. false: out of memory. */
 bool zkl_map_reserve(struct zkl_map *map);
+/* The same for the next `count` insertions, whatever is removed in between. */
+bool zkl_map_reserve_ahead(struct zkl_map *map, size_t count);
 void zkl_map_insert(struct zkl_map *map, struct zkl_map_node *node, uint64_t hash);
 void zkl_map_remove(struct zkl_map *map, struct zkl_map_node *node);
 struct zkl_map_node *zkl_map_first(const struct zkl_map *map, uint64_t hash);
 struct zkl_map_node *zkl_map_next(const struct zkl_map_node *node, uint64_t hash);
+/* All elements in no order: `after` is NULL, then what the last call gave; NULL at the end. What
+ * was given may be removed once the one behind it is known; nothing may be inserted meanwhile. */
+struct zkl_map_node *zkl_map_each(const struct zkl_map *map, const struct zkl_map_node *after);
 
 /* Of bytes, which may come in pieces: begin, add ..., end. The seed keeps the buckets out
  * of the hands of who chooses the names. */
