@@ -11,6 +11,8 @@
 #include "zklua/server.h"
 
 #define ZKL_ACL_OPEN 0
+#define ZKL_ACL_ENTRIES_MAX 1000   /* of a list from a client, `auth` spelled out; more is -114 */
+#define ZKL_IDENTITY_SIZE_MAX 512  /* scheme and id of a connection; longer is -115 */
 
 struct zkl_acls; /* opaque */
 

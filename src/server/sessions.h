@@ -15,7 +15,7 @@ struct zkl_session {
     struct zkl_map_node entry;   /* by id */
     struct zkl_list in_bucket;
     int64_t id;
-    int64_t expires_ms;          /* of its bucket */
+    int64_t expires_ms;          /* of its bucket; without what was granted since */
     int32_t timeout_ms;          /* as negotiated last */
     int32_t logged_timeout_ms;   /* as in its createSession: what a snapshot says */
     bool closing;
@@ -29,8 +29,11 @@ struct zkl_sessions {
     struct zkl_map map;
     struct zkl_list *buckets;    /* a ring of ticks; long timeouts wait for a later round */
     size_t bucket_count;
+    struct zkl_list due;         /* of buckets that are over: to be given out, or one more round */
+    size_t waiting_count;        /* sessions in buckets and in `due` */
     int32_t tick_ms;
-    int64_t next_bucket_ms;      /* the earliest that was not looked at */
+    int64_t granted_ms;          /* all in all: what now_ms is ahead of the table's own time */
+    int64_t next_bucket_ms;      /* the earliest that was not looked at, in that time */
     int64_t next_id;
     uint64_t seed;
     bool keep;                   /* nothing expires */
@@ -55,11 +58,18 @@ void zkl_sessions_insert(struct zkl_sessions *sessions, struct zkl_session *sess
 void zkl_sessions_remove(struct zkl_sessions *sessions, struct zkl_session *session);
 void zkl_sessions_touch(struct zkl_sessions *sessions, struct zkl_session *session,
                         int64_t now_ms);
-/* The next session whose bucket is over, taken out of its bucket; NULL: none. */
+/* The next session whose bucket is over, taken out of its bucket; NULL: none. Those that are
+ * closing already are passed over; touching them does nothing either. */
 struct zkl_session *zkl_sessions_next_expired(struct zkl_sessions *sessions, int64_t now_ms);
 int64_t zkl_sessions_deadline(const struct zkl_sessions *sessions); /* ZKL_NEVER: none */
-/* The driver was away for so long: everybody gets it back. Costs one step per bucket. */
+/* The driver was away for so long: everybody gets it back. Costs the same for any number. */
 void zkl_sessions_grant(struct zkl_sessions *sessions, int64_t missed_ms);
+/* When the session expires unless it is touched. */
+static inline int64_t zkl_session_expires_ms(const struct zkl_sessions *sessions,
+                                             const struct zkl_session *session)
+{
+    return session->expires_ms + sessions->granted_ms;
+}
 /* Every session counts from now: after a start. */
 void zkl_sessions_restart(struct zkl_sessions *sessions, int64_t now_ms);
 
