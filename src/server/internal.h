@@ -1,11 +1,14 @@
 /* The server as its own files see it, and which file does what.
  *
  *   txn.c          the log's records
- *   tree.c         znodes and their digest        (tree.h; acls.c: access lists)
+ *   tree.c         znodes: finding, restoring     (tree.h; acls.c: access lists)
+ *   node.c         what one znode shows, and its digest
+ *   change.c       changes of the tree            (reserve.c: the memory they need)
  *   prep.c         requests into proposals        (prep.h; overlay.c: what is not yet applied)
  *   quota.c        limits and usage of subtrees
  *   apply.c        proposals, and entries of a replayed log, into the tree; what watches hear
- *   snapshot.c     the tree as a file's bytes, and back
+ *   snapshot.c     the tree as a file's bytes     (restore.c: and back)
+ *   why.c          what zkl_server_why says
  *   sessions.c     the table and its clock        (sessions.h)
  *   watches.c      who watches what               (watches.h)
  *   connection.c   accept, output, limits, the end of a connection
@@ -81,7 +84,7 @@ struct zkl_server {
     struct zkl_server_options options; /* defaults filled in; slices are ours */
     struct zkl_clock clock;         /* of the current call */
     bool serving, failed;
-    char why[256];
+    char why[256];                  /* written by why.c only */
 
     struct zkl_tree tree;
     struct zkl_acls *acls;
@@ -90,6 +93,11 @@ struct zkl_server {
     struct zkl_watches_table watches;
     struct zkl_snapshot *snapshot;
     int64_t zxid;                   /* committed */
+    /* While a log is replayed: transactions below fuzzy_zxid are not compared with their digest,
+     * after the one with it the tree's must be fuzzy_digest, and it is set to 0 again. 0: all are
+     * compared. INT64_MAX: none. restore.c sets it, replay looks at it. */
+    int64_t fuzzy_zxid;
+    uint64_t fuzzy_digest;
 
     struct zkl_list connections, changed, handshakes;
     struct zkl_map addresses;
@@ -141,9 +149,12 @@ void zkl_reply_event(struct zkl_server *server, int32_t type, struct zkl_slice p
 /* The ConnectResponse; session NULL: refused. */
 void zkl_reply_connect(struct zkl_connection *connection, const struct zkl_session *session);
 
-/* snapshot.c: a node is about to change or to go, while a snapshot runs. Cannot fail: without
- * memory the snapshot is spoilt, and its next call says so. */
-void zkl_snapshot_touch(struct zkl_snapshot *snapshot, struct zkl_node *node);
+/* why.c: a sentence in pieces, cut where it is too long; start forgets the one before. Returns
+ * ZKL_E_CORRUPT, so that the last piece can be returned. */
+int zkl_why_start(struct zkl_server *server, const char *text);
+int zkl_why_text(struct zkl_server *server, const char *text);
+int zkl_why_slice(struct zkl_server *server, struct zkl_slice name); /* in quotes */
+int zkl_why_hex(struct zkl_server *server, uint64_t number);
 
 /* fourletter.c: true: these four bytes were one, and the answer and the end are on their way. */
 bool zkl_four_letter(struct zkl_connection *connection, const uint8_t bytes[4]);

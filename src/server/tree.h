@@ -44,12 +44,15 @@ struct zkl_node {
     uint32_t crc;              /* of path and data; the digest goes on from here */
     uint32_t name_size : 24;
     uint32_t data_null : 1;    /* the protocol's null: -1, not 0 bytes */
-    uint32_t written : 1;      /* equals tree->generation: the running snapshot has it */
     uint32_t outside : 1;      /* below /zookeeper/: not in the digest */
+    uint32_t generation : 6;   /* equals tree->generation: the running snapshot has it */
     char name[];               /* last component, without a terminator */
 };
 
-/* All ephemerals of one session. */
+#define ZKL_NODE_NAME_MAX ((1 << 24) - 1) /* more is out of memory */
+#define ZKL_GENERATIONS 64
+
+/* All ephemerals of one session; gone with the last. */
 struct zkl_owner {
     struct zkl_map_node entry; /* by session id */
     int64_t session_id;
@@ -62,22 +65,24 @@ struct zkl_tree {
     struct zkl_pool pool;      /* nodes, extras, data */
     uint64_t seed;
     bool ttl_nodes;            /* how owners are understood (server-semantics 1.7) */
-    struct zkl_acls *acls;
-    struct zkl_map nodes;
+    struct zkl_acls *acls;     /* the tree's own */
+    struct zkl_map nodes;      /* all, the root too */
     struct zkl_node *root;
     struct zkl_map owners;
     struct zkl_list containers, ttls;
     uint64_t digest;
-    uint64_t data_bytes, ephemeral_count;
-    uint32_t generation;       /* 0 or 1: turned at the start of a snapshot */
+    uint64_t data_bytes;       /* of all paths and data, as Apache counts them */
+    uint64_t ephemeral_count;
+    uint32_t generation;       /* of the last snapshot that was begun, modulo ZKL_GENERATIONS */
+    uint32_t abandoned;        /* snapshots that were given up since the last whole one */
     struct zkl_snapshot *snapshot; /* the one that runs, told before a node changes or goes */
 };
 
-/* false: out of memory. The tree of a new server. */
+/* false: out of memory. The tree of a new server, and its table of access lists. */
 bool zkl_tree_init(struct zkl_tree *tree, const struct zkl_allocator *allocator, uint64_t seed,
                    bool ttl_nodes);
 void zkl_tree_free(struct zkl_tree *tree);
-/* Before a snapshot is restored: no node at all. */
+/* Before a snapshot is restored: no node and no access list at all. */
 void zkl_tree_clear(struct zkl_tree *tree);
 
 uint64_t zkl_tree_hash(const struct zkl_tree *tree, struct zkl_slice path);
@@ -112,8 +117,10 @@ struct zkl_reserved {
     struct zkl_node_extra *extra;   /* of the new node, if it needs one */
     struct zkl_node_extra *parent_extra;
     struct zkl_owner *owner;
-    uint8_t *data;                  /* setData: holds the data already */
-    size_t data_size, owner_size;
+    uint8_t *data;                  /* setData: holds the data already; NULL: there are none */
+    size_t data_size;
+    bool data_null;
+    uint32_t crc;                   /* create and setData: of path and data (zkl_digest_begin) */
     uint32_t acl;                   /* a reference, or 0 */
 };
 /* false: out of memory, nothing is held. `ahead`: how many creates are reserved already and
@@ -127,8 +134,8 @@ bool zkl_tree_reserve_set_acl(struct zkl_tree *tree, struct zkl_vector acl,
                               struct zkl_reserved *reserved);
 void zkl_tree_release(struct zkl_tree *tree, struct zkl_reserved *reserved);
 
-/* The node and its parent are as the caller found them. parent_cversion -1: the current one
- * and one. Raises the parent's cversion and pzxid only (server-semantics 1.6). */
+/* `parent` is as the caller found it, and has no child of this name. parent_cversion -1: the
+ * current one and one. Raises the parent's cversion and pzxid only (server-semantics 1.6). */
 struct zkl_node *zkl_tree_create(struct zkl_tree *tree, struct zkl_node *parent,
                                  struct zkl_reserved *reserved, int64_t owner,
                                  int32_t parent_cversion, int64_t zxid, int64_t time_ms);
@@ -139,13 +146,15 @@ void zkl_tree_set_data(struct zkl_tree *tree, struct zkl_node *node,
                        int64_t time_ms);
 void zkl_tree_set_acl(struct zkl_tree *tree, struct zkl_node *node,
                       struct zkl_reserved *reserved, int32_t version);
-/* Replay onto a fuzzy snapshot, where the effect may be there already. */
-void zkl_tree_raise_parent(struct zkl_tree *tree, struct zkl_node *parent,
+/* Replay onto a fuzzy snapshot, where the effect may be there already; parent_cversion INT32_MIN
+ * for a delete: pzxid only. false: out of memory. */
+bool zkl_tree_raise_parent(struct zkl_tree *tree, struct zkl_node *parent,
                            int32_t parent_cversion, int64_t zxid);
 /* Quota usage: data only, no version and no zxid; outside the digest. `data` becomes the
  * tree's block of `size`, from zkl_pool_take. */
 void zkl_tree_set_stats(struct zkl_tree *tree, struct zkl_node *node, uint8_t *data, size_t size);
-/* false: out of memory; NULL parent: corrupt is the caller's to say. */
+/* From a snapshot: `parent` NULL makes the root. The path is new, its list is known, its name is
+ * not too long: the caller has looked. false: out of memory. */
 bool zkl_tree_restore(struct zkl_tree *tree, const struct zkl_restored_node *node,
                       struct zkl_node *parent);
 
@@ -156,5 +165,9 @@ static inline struct zkl_node *zkl_owned_node(struct zkl_list *link)
 {
     return ZKL_LIST_ELEMENT(link, struct zkl_node_extra, owned)->node;
 }
+
+/* snapshot.c: a node is about to change or to go, while a snapshot runs; a parent before its
+ * child. Cannot fail: without memory the snapshot is spoilt, and its next call says so. */
+void zkl_snapshot_touch(struct zkl_snapshot *snapshot, struct zkl_node *node);
 
 #endif

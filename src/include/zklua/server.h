@@ -89,9 +89,10 @@ void zkl_server_free(struct zkl_server *server);
 
 /* --- from disk, before start ------------------------------------------------- */
 
-/* A snapshot's parts in the order of the file: sessions, ACLs, nodes (parents first), then
- * the end with the zxid of the file's name. The first part empties the tree. Then the log's
- * entries in order, each the payload: header, record, maybe a digest. An entry whose zxid is
+/* A snapshot: begin, which forgets whatever was restored before (a file that turned out to be
+ * bad), then its parts in the order of the file: sessions, ACLs, nodes (parents first), the end
+ * with the zxid of the file's name, and the digest section if the file has one. Parts that do
+ * not belong together are ZKL_E_CORRUPT. Then the log's entries in order, each the payload: header, record, maybe a digest. An entry whose zxid is
  * not above the last one is skipped (`*skipped`); a gap inside an epoch, an unknown type, bytes
  * that are no record, a parent that is missing in a snapshot: ZKL_E_CORRUPT, and
  * zkl_server_why says what. Digests are compared, except below the zxid of the snapshot's own
@@ -102,12 +103,15 @@ struct zkl_restored_node {
     int64_t acl;           /* id in the snapshot's table, -1: open */
     struct zkl_stat stat;  /* as on disk: cversion counts creates, the owner is encoded */
 };
+void zkl_server_restore_begin(struct zkl_server *server);
 int zkl_server_restore_session(struct zkl_server *server, int64_t id, int32_t timeout_ms);
 int zkl_server_restore_acl(struct zkl_server *server, int64_t id, struct zkl_vector acl);
 int zkl_server_restore_node(struct zkl_server *server, const struct zkl_restored_node *node);
 int zkl_server_restore_end(struct zkl_server *server, int64_t zxid);
 /* The snapshot's digest section: compared at once where digest_zxid is the snapshot's own
- * zxid, at that transaction where it is later, never where it is earlier. */
+ * zxid, at that transaction where it is later, never where it is earlier. 0: the snapshot was
+ * taken before any transaction, so it is exact. Without this call the snapshot may be fuzzy up
+ * to anywhere, and no digest of the log is compared. */
 int zkl_server_restore_digest(struct zkl_server *server, int64_t digest_zxid, uint64_t digest);
 int zkl_server_replay(struct zkl_server *server, struct zkl_slice payload, bool *skipped);
 const char *zkl_server_why(const struct zkl_server *server);
