@@ -12,6 +12,7 @@
  *   sessions.c     the table and its clock        (sessions.h)
  *   watches.c      who watches what               (watches.h)
  *   connection.c   accept, output, limits, the end of a connection
+ *   blocks.c       memory of buffers between two uses
  *   intake.c       bytes into requests: handshake, headers, order of answers
  *   reads.c        everything that needs no transaction
  *   replies.c      answers to proposals
@@ -37,13 +38,49 @@ enum zkl_connection_phase {
     ZKL_PHASE_ENDING     /* takes nothing in; `ending` says when it is to be closed */
 };
 
-/* A request that has to wait for a proposal: a read behind its session's write, a sync. */
+/* What has to wait so that answers keep their order: a read behind its session's write, a sync;
+ * and, while the output is full, the answers to proposals behind such reads. */
+enum zkl_deferred_kind {
+    ZKL_DEFERRED_REQUEST, /* bytes: header and record */
+    ZKL_DEFERRED_CODE,    /* an answer that is nothing but `code` */
+    ZKL_DEFERRED_ANSWER   /* bytes: a frame, ready to go out */
+};
 struct zkl_deferred {
     struct zkl_list link;
+    enum zkl_deferred_kind kind;
     int64_t after_zxid;
+    struct zkl_proposal *after; /* with that zxid; NULL: applied already */
+    int32_t xid, code;
+    enum zkl_ending ending;     /* of the connection, once this is answered */
     size_t size;
-    uint8_t frame[];
+    uint8_t bytes[];
 };
+
+/* All connections from one address, counted while connection_per_address_max is set. */
+struct zkl_address {
+    struct zkl_map_node entry;
+    uint8_t bytes[16];
+    uint8_t size;
+    uint32_t count;
+};
+
+/* Blocks that connections' buffers gave back and will take again: connections that are idle
+ * have none, and busy ones do not go to the allocator for each request (blocks.c). */
+#define ZKL_BLOCK_CLASSES 7                   /* 4 KiB to 256 KiB */
+#define ZKL_BLOCKS_KEPT_MAX (2 * 1024 * 1024) /* bytes; more is given back */
+struct zkl_blocks {
+    struct zkl_allocator allocator;
+    void *free[ZKL_BLOCK_CLASSES];
+    size_t kept;
+};
+void zkl_blocks_init(struct zkl_blocks *blocks, const struct zkl_allocator *allocator);
+void zkl_blocks_free(struct zkl_blocks *blocks);
+struct zkl_allocator zkl_blocks_hook(struct zkl_blocks *blocks);
+
+/* Requests that wait for the disk, all connections together: above it connections with some are
+ * not read. (Their number has a limit too: options.outstanding_max.) */
+#define ZKL_WAITING_BYTES_MAX (64 * 1024 * 1024)
+#define ZKL_DIGESTS_KEPT 1024 /* `hash`: of every 128th zxid */
 
 /* Idle, with a session, all of it fits into 1 KB. */
 struct zkl_connection {
@@ -51,21 +88,25 @@ struct zkl_connection {
     void *user;
     struct zkl_list link;          /* server->connections */
     struct zkl_list changed;       /* server->changed: for next_connection */
-    struct zkl_list in_time;       /* server->handshakes, oldest first */
+    struct zkl_list in_time;       /* server->handshakes, oldest first: until it has a session,
+                                      and again when it is ending */
+    int64_t since_ms;              /* it is on that list */
     int64_t accepted_ms;
     struct zkl_peer peer;
-    struct zkl_map_node by_address; /* server->addresses counts them */
+    struct zkl_address *address;   /* NULL: not counted */
     enum zkl_connection_phase phase;
     enum zkl_ending ending;
     bool reads;                    /* what the driver was told last */
     bool old_client;               /* its handshake had no readOnly byte */
-    struct zkl_session *session;   /* NULL until attached */
+    struct zkl_session *session;   /* NULL until attached, and when it has ended */
+    int64_t session_id;            /* stays: what is deferred may be answered after the end */
     struct zkl_identities identities;
     struct zkl_watch_list watches;
     struct zkl_list proposals;     /* of zkl_proposal.on_connection, oldest first */
     struct zkl_list deferred;
     struct zkl_list waiting;       /* in a proposal's waiters, or a session's close_waiters */
-    size_t outstanding;            /* requests with xid > 0 that are not answered */
+    struct zkl_list stopped;       /* in server->stopped */
+    size_t outstanding;            /* requests that are not answered: proposals and deferred */
     struct zkl_buffer input;       /* the beginning of a frame; frames while reading is stopped */
     struct zkl_buffer shown;       /* output that the driver is writing */
     struct zkl_buffer output;      /* output behind it */
@@ -101,8 +142,10 @@ struct zkl_server {
 
     struct zkl_list connections, changed, handshakes;
     struct zkl_map addresses;
+    struct zkl_blocks blocks;
     size_t connection_count, outstanding;
-    struct zkl_list stopped;        /* connections that are not read for outstanding_max */
+    size_t deferred_bytes;
+    struct zkl_list stopped;        /* connections that are not read before what waits is less */
 
     int64_t last_tick_ms, next_reap_ms;
     struct zkl_list *reap_cursor;
@@ -113,10 +156,17 @@ struct zkl_server {
     int64_t started_ms;
     uint64_t latency_count;
     int64_t latency_min_ms, latency_max_ms, latency_sum_ms;
+    struct zkl_digest_point {
+        int64_t zxid;
+        uint64_t digest;
+    } digests[ZKL_DIGESTS_KEPT];
+    size_t digest_count;            /* ever: the ring's end */
 };
 
-/* apply.c: the oldest proposal into the tree; sets server->zxid, fires watches, then
- * replies.c answers. Cannot fail. */
+/* apply.c: the oldest proposal into the tree (and the session table); sets server->zxid and fires
+ * watches. Cannot fail. Its caller, zkl_server_committed, then calls zkl_reply_proposal and
+ * zkl_prep_done; before a closeSession it has taken the session from its connection and its
+ * close_waiters. */
 void zkl_apply(struct zkl_server *server, struct zkl_proposal *proposal);
 
 /* connection.c */
@@ -127,18 +177,41 @@ void zkl_connection_commit(struct zkl_connection *connection, size_t size);
 void zkl_connection_end(struct zkl_connection *connection, enum zkl_ending ending);
 /* The driver has to look at it again. */
 void zkl_connection_changed(struct zkl_connection *connection);
+/* Tells the driver when reading is to stop or to go on. */
+void zkl_connection_update(struct zkl_connection *connection);
+/* Whether frames are taken from it now. */
+bool zkl_connection_takes(const struct zkl_connection *connection);
+/* Output that waits. */
+size_t zkl_connection_waiting(const struct zkl_connection *connection);
+/* It has its session, new or again. */
+void zkl_connection_attach(struct zkl_connection *connection, struct zkl_session *session);
+/* A request more, or one less, that waits for an answer. */
+void zkl_connection_asks(struct zkl_connection *connection);
+void zkl_connection_answered(struct zkl_connection *connection);
+/* The end of those that took too long: before a session, or to take their last output. */
+void zkl_connection_expire(struct zkl_server *server);
 void zkl_connection_free(struct zkl_connection *connection); /* detached from all, then gone */
 
 /* intake.c */
 void zkl_intake(struct zkl_connection *connection); /* whole frames in `input` */
-/* After a proposal: deferred requests that may now be answered, in order. */
-void zkl_intake_resume(struct zkl_connection *connection, int64_t zxid);
+/* Deferred requests that may be answered now, in order: after a proposal, and when output was
+ * sent. */
+void zkl_intake_resume(struct zkl_connection *connection);
+/* Those that were stopped, as far as the limits let them. */
+void zkl_intake_wake(struct zkl_server *server);
+/* A session's closeSession was applied: who waited for it is refused. */
+void zkl_intake_session_gone(struct zkl_connection *connection);
 
 /* reads.c: answers at once. false: no such operation. */
 bool zkl_read_serve(struct zkl_connection *connection, int32_t xid,
                     const struct zkl_request *request);
 
 /* replies.c */
+/* A frame whose body behind the header takes at most `size` bytes: begin, write the body, end.
+ * false: the connection takes no output any more. */
+bool zkl_reply_begin(struct zkl_connection *connection, struct zkl_writer *writer,
+                     const struct zkl_reply_header *header, size_t size);
+void zkl_reply_end(struct zkl_connection *connection, const struct zkl_writer *writer);
 void zkl_reply_header(struct zkl_connection *connection, int32_t xid, int32_t code);
 void zkl_reply_result(struct zkl_connection *connection, int32_t xid,
                       const struct zkl_result *result);
@@ -146,6 +219,9 @@ void zkl_reply_proposal(struct zkl_server *server, struct zkl_proposal *proposal
 /* To all who watch and may READ the node whose list is `acl`. */
 void zkl_reply_event(struct zkl_server *server, int32_t type, struct zkl_slice path,
                      uint32_t acl, int64_t zxid);
+/* One event to one connection. */
+void zkl_reply_watch(struct zkl_connection *connection, int32_t type, struct zkl_slice path,
+                     int64_t zxid);
 /* The ConnectResponse; session NULL: refused. */
 void zkl_reply_connect(struct zkl_connection *connection, const struct zkl_session *session);
 
@@ -163,8 +239,9 @@ bool zkl_four_letter(struct zkl_connection *connection, const uint8_t bytes[4]);
 void zkl_reap(struct zkl_server *server);
 int64_t zkl_reap_deadline(const struct zkl_server *server);
 
-/* server.c */
-void zkl_news(struct zkl_server *server, enum zkl_news kind, const struct zkl_connection *connection,
-              int64_t session_id, int64_t number, const char *detail);
+/* server.c; connection NULL: the caller fills in the peer. */
+struct zkl_server_event *zkl_news(struct zkl_server *server, enum zkl_news kind,
+                                  const struct zkl_connection *connection, int64_t session_id,
+                                  int64_t number, const char *detail);
 
 #endif
