@@ -341,6 +341,15 @@ local function ask(self, op, path, options, allowed, repeats, submit, watcher)
 end
 M.ask = ask
 
+--- What `ask` returned as what a call returns: the reply's values, or nil, message, CODE.
+local function answer(ok, a, b)
+  if ok then
+    return a, b
+  end
+  return nil, a, b
+end
+M.answer = answer
+
 local function exists(plain)
   return function(self, path, options)
     local stat, message, code = plain(self, path, options)
@@ -370,26 +379,18 @@ function M.attach(Client)
 
   function Client:get_acl(path, options)
     local full = full_path(self, path)
-    local ok, a, b = ask(self, "get_acl", path, options, nil, true, function(link, deadline, fast)
+    return answer(ask(self, "get_acl", path, options, nil, true, function(link, deadline, fast)
       return link:get_acl(full, deadline, fast)
-    end)
-    if ok then
-      return a, b
-    end
-    return nil, a, b
+    end))
   end
 
   function Client:set_acl(path, acl, options)
     local full, encoded = full_path(self, path), acls.encode(acl)
     local version = type(options) == "table" and options.version or -1
-    local ok, a, b = ask(self, "set_acl", path, options, WRITE, false,
+    return answer(ask(self, "set_acl", path, options, WRITE, false,
       function(link, deadline, fast)
         return link:set_acl(full, encoded, version, deadline, fast)
-      end)
-    if ok then
-      return a
-    end
-    return nil, a, b
+      end))
   end
 
   function Client:sync(path, options)

@@ -7,7 +7,8 @@ local paths = require "zklua.path"
 local watches = require "zklua.watches"
 local wrong = require "zklua.wrong"
 
-local ask, failed, full_path = nodes.ask, nodes.failed, nodes.full_path
+local ask, answer = nodes.ask, nodes.answer
+local failed, full_path = nodes.failed, nodes.full_path
 
 local M = {}
 
@@ -291,13 +292,9 @@ function M.attach(Client)
 
   function Client:count(path, options)
     local full = full_path(self, path)
-    local ok, a, b = ask(self, "count", path, options, nil, true, function(link, deadline, fast)
+    return answer(ask(self, "count", path, options, nil, true, function(link, deadline, fast)
       return link:count(full, deadline, fast)
-    end)
-    if ok then
-      return a
-    end
-    return nil, a, b
+    end))
   end
 
   function Client:ephemerals(path, options)
@@ -317,13 +314,9 @@ function M.attach(Client)
   end
 
   function Client:whoami(options)
-    local ok, a, b = ask(self, "whoami", nil, options, nil, true, function(link, deadline, fast)
+    return answer(ask(self, "whoami", nil, options, nil, true, function(link, deadline, fast)
       return link:whoami(deadline, fast)
-    end)
-    if ok then
-      return a
-    end
-    return nil, a, b
+    end))
   end
 
   function Client:add_auth(scheme, id, options)
@@ -346,22 +339,18 @@ function M.attach(Client)
     if target and type(target) ~= "function" and not (type(target) == "table" and target.set) then
       wrong("watch must be an event or a function")
     end
-    local path, ok, a, b = "/zookeeper/config", nil, nil, nil
+    local path = "/zookeeper/config"
     if type(options) == "table" and options.fresh then
       local deadline, fail_fast = nodes.frame(self._session, options, CONFIG)
       options = { watch = target, deadline = deadline, fail_fast = fail_fast }
-      ok, a, b = self:sync("/", { deadline = deadline, fail_fast = fail_fast })
+      local ok, a, b = self:sync("/", { deadline = deadline, fail_fast = fail_fast })
       if not ok then
         return nil, a, b
       end
     end
-    ok, a, b = ask(self, "config", path, options, CONFIG, true, function(link, deadline, fast)
+    return answer(ask(self, "config", path, options, CONFIG, true, function(link, deadline, fast)
       return link:config(target and true or false, deadline, fast)
-    end, target and watches.watcher("config", path, nil, target))
-    if ok then
-      return a, b
-    end
-    return nil, a, b
+    end, target and watches.watcher("config", path, nil, target)))
   end
 
   function Client:reconfig(change, options)
@@ -376,14 +365,10 @@ function M.attach(Client)
         wrong(("change.%s must be a %s"):format(name, kind))
       end
     end
-    local ok, a, b = ask(self, "reconfig", nil, options, nil, false, function(link, deadline, fast)
+    return answer(ask(self, "reconfig", nil, options, nil, false, function(link, deadline, fast)
       return link:reconfig(change.joining, change.leaving, change.members, change.version or -1,
         deadline, fast)
-    end)
-    if ok then
-      return a, b
-    end
-    return nil, a, b
+    end))
   end
 end
 
