@@ -5,8 +5,10 @@
  *   node.c         what one znode shows, and its digest
  *   change.c       changes of the tree            (reserve.c: the memory they need)
  *   prep.c         requests into proposals        (prep.h; overlay.c: what is not yet applied)
- *   quota.c        limits and usage of subtrees
- *   apply.c        proposals, and entries of a replayed log, into the tree; what watches hear
+ *   prepare*.c     each operation judged and made a record of
+ *   usage.c        quotas: who is over, and what is used   (quota.c: their text)
+ *   apply.c        proposals into the tree; what watches hear
+ *   replay.c       entries of a log into the tree
  *   snapshot.c     the tree as a file's bytes     (restore.c: and back)
  *   why.c          what zkl_server_why says
  *   sessions.c     the table and its clock        (sessions.h)
@@ -148,7 +150,8 @@ struct zkl_server {
     struct zkl_list stopped;        /* connections that are not read before what waits is less */
 
     int64_t last_tick_ms, next_reap_ms;
-    struct zkl_list *reap_cursor;
+    struct zkl_list *reap_list;     /* reaper.c: the tree's list it is in; NULL: in none */
+    struct zkl_list reap_cursor;    /* stands in that list behind what was looked at */
     struct zkl_server_event news[ZKL_NEWS_MAX];
     size_t news_start, news_count;
     /* for srvr and mntr */

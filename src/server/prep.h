@@ -32,7 +32,9 @@ struct zkl_proposal {
     int32_t code;                /* what its reply says; of a multi always 0 */
     size_t failed_index;         /* multi: the first that failed, or change_count */
     int32_t failed_code;
-    struct zkl_session *session; /* createSession: reserved, not yet in the table */
+    struct zkl_session *session; /* createSession: reserved, in the table once it is applied */
+    struct zkl_session *asker;   /* whose request it is; NULL: the reaper's, or a createSession */
+    struct zkl_list on_session;  /* among its proposals */
     struct zkl_connection *connection; /* to answer; NULL: nobody, or it has closed */
     struct zkl_list on_connection;     /* among its proposals */
     int32_t xid;
@@ -41,10 +43,14 @@ struct zkl_proposal {
     struct zkl_list overlay;     /* what it put into the overlay; goes when it is applied */
     size_t change_count;
     struct zkl_change *changes;  /* change_count of them, or of a multi the ones asked for */
+    struct zkl_change single;    /* where `changes` points to unless it is a multi */
+    size_t create_count;         /* of its changes: counted in creates_ahead */
 };
+/* A record in the log may not be longer: Apache reads no longer one back. */
+#define ZKL_PAYLOAD_MAX(options) (2 * (options)->frame_size_max)
 
-/* What prep believes of one path: the latest of all proposals that touch it. */
-struct zkl_overlay; /* prep.c's own */
+/* What prep believes of paths that proposals touch: the latest of them counts. */
+struct zkl_overlay; /* overlay.h */
 
 struct zkl_prep {
     struct zkl_overlay *overlay;
@@ -56,6 +62,9 @@ struct zkl_prep {
     int64_t zxid;                /* of the last one */
     uint64_t digest;             /* of the tree with all of them */
     size_t bytes;                /* payloads that wait */
+    uint8_t *scratch;            /* a path and an access list being put together */
+    size_t scratch_capacity;
+    bool usage_stale;            /* usage.c: a text found no memory; all are to be counted anew */
 };
 
 bool zkl_prep_init(struct zkl_server *server);
@@ -86,6 +95,9 @@ int zkl_prep_delete_container(struct zkl_server *server, struct zkl_slice path,
                               struct zkl_clock clock);
 /* The oldest proposal was applied: out of list and overlay, and its memory is free. */
 void zkl_prep_done(struct zkl_server *server, struct zkl_proposal *proposal);
+
+/* Sets usage right in the stats nodes of all quotas (usage.c). */
+void zkl_usage_recount(struct zkl_server *server);
 
 /* Quotas (quota.c), on text as in server-semantics 1.13. */
 struct zkl_quota {

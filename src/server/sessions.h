@@ -22,6 +22,7 @@ struct zkl_session {
     struct zkl_connection *connection; /* NULL: detached */
     struct zkl_list close_waiters; /* connections that re-attach to a closing session */
     size_t prepared_count;       /* its transactions that are not yet applied */
+    struct zkl_list prepared;    /* prep's list of them; in use while there are some */
 };
 
 struct zkl_sessions {
