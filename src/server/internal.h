@@ -58,6 +58,20 @@ struct zkl_deferred {
     uint8_t bytes[];
 };
 
+/* How long answers took. */
+struct zkl_latency {
+    uint64_t count;
+    int64_t min_ms, max_ms, sum_ms, last_ms;
+};
+static inline void zkl_latency_note(struct zkl_latency *latency, int64_t ms)
+{
+    if (latency->count == 0 || ms < latency->min_ms) latency->min_ms = ms;
+    if (ms > latency->max_ms) latency->max_ms = ms;
+    latency->count++;
+    latency->sum_ms += ms;
+    latency->last_ms = ms;
+}
+
 /* All connections from one address, counted while connection_per_address_max is set. */
 struct zkl_address {
     struct zkl_map_node entry;
@@ -116,8 +130,7 @@ struct zkl_connection {
     uint64_t received, sent;
     int64_t last_zxid, established_wall_ms, last_response_ms;
     int32_t last_op, last_cxid;
-    uint64_t latency_count;
-    int64_t latency_min_ms, latency_max_ms, latency_sum_ms, latency_last_ms;
+    struct zkl_latency latency;
 };
 
 struct zkl_server {
@@ -127,6 +140,7 @@ struct zkl_server {
     struct zkl_server_options options; /* defaults filled in; slices are ours */
     struct zkl_clock clock;         /* of the current call */
     bool serving, failed;
+    bool restoring;                 /* between restore_begin and restore_end */
     char why[256];                  /* written by why.c only */
 
     struct zkl_tree tree;
@@ -157,8 +171,7 @@ struct zkl_server {
     /* for srvr and mntr */
     uint64_t received, sent, bytes_in, bytes_out;
     int64_t started_ms;
-    uint64_t latency_count;
-    int64_t latency_min_ms, latency_max_ms, latency_sum_ms;
+    struct zkl_latency latency;
     struct zkl_digest_point {
         int64_t zxid;
         uint64_t digest;
@@ -191,6 +204,8 @@ void zkl_connection_attach(struct zkl_connection *connection, struct zkl_session
 /* A request more, or one less, that waits for an answer. */
 void zkl_connection_asks(struct zkl_connection *connection);
 void zkl_connection_answered(struct zkl_connection *connection);
+/* The next zkl_intake_wake looks at its input before any other's. */
+void zkl_connection_soon(struct zkl_connection *connection);
 /* The end of those that took too long: before a session, or to take their last output. */
 void zkl_connection_expire(struct zkl_server *server);
 void zkl_connection_free(struct zkl_connection *connection); /* detached from all, then gone */
