@@ -1,0 +1,90 @@
+/* Pages, free lists and the rest of the newest page: see pool.h. */
+#include "base/pool.h"
+
+#include "base/memory.h"
+
+enum { ALIGNMENT = 8 };
+
+void zkl_pool_init(struct zkl_pool *pool, const struct zkl_allocator *allocator)
+{
+    *pool = (struct zkl_pool) { .allocator = *allocator };
+}
+
+void zkl_pool_free(struct zkl_pool *pool)
+{
+    while (pool->pages != NULL) {
+        struct zkl_pool_block *page = pool->pages;
+        pool->pages = page->next;
+        pool->total -= ZKL_POOL_PAGE_SIZE;
+        zkl_release(&pool->allocator, page, ZKL_POOL_PAGE_SIZE);
+    }
+    ZKL_ASSERT(pool->total == 0);
+    zkl_pool_init(pool, &pool->allocator);
+}
+
+static size_t rounded(size_t size)
+{
+    return (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+}
+
+static struct zkl_pool_block **list_of(struct zkl_pool *pool, size_t rounded_size)
+{
+    return &pool->free[rounded_size / ALIGNMENT - 1];
+}
+
+static void put(struct zkl_pool *pool, void *block, size_t rounded_size)
+{
+    struct zkl_pool_block **list = list_of(pool, rounded_size);
+    struct zkl_pool_block *first = block;
+    first->next = *list;
+    *list = first;
+}
+
+/* What is left of the page before is too small for this block, but not for every one. */
+static bool begin_page(struct zkl_pool *pool)
+{
+    struct zkl_pool_block *page = zkl_allocate(&pool->allocator, ZKL_POOL_PAGE_SIZE);
+    if (page == NULL) return false;
+    if (pool->fresh_size > 0) put(pool, pool->fresh, pool->fresh_size);
+    page->next = pool->pages;
+    pool->pages = page;
+    pool->total += ZKL_POOL_PAGE_SIZE;
+    size_t header_size = rounded(sizeof *page);
+    pool->fresh = (uint8_t *)page + header_size;
+    pool->fresh_size = ZKL_POOL_PAGE_SIZE - header_size;
+    return true;
+}
+
+void *zkl_pool_take(struct zkl_pool *pool, size_t size)
+{
+    ZKL_ASSERT(size > 0);
+    if (size > ZKL_POOL_BLOCK_MAX) {
+        void *block = zkl_allocate(&pool->allocator, size);
+        if (block != NULL) pool->total += size;
+        return block;
+    }
+    size = rounded(size);
+    struct zkl_pool_block **list = list_of(pool, size);
+    if (*list != NULL) {
+        struct zkl_pool_block *block = *list;
+        *list = block->next;
+        return block;
+    }
+    if (pool->fresh_size < size && !begin_page(pool)) return NULL;
+    void *block = pool->fresh;
+    pool->fresh += size;
+    pool->fresh_size -= size;
+    return block;
+}
+
+void zkl_pool_give_back(struct zkl_pool *pool, void *block, size_t size)
+{
+    if (block == NULL) return;
+    ZKL_ASSERT(size > 0);
+    if (size > ZKL_POOL_BLOCK_MAX) {
+        pool->total -= size;
+        zkl_release(&pool->allocator, block, size);
+        return;
+    }
+    put(pool, block, rounded(size));
+}
