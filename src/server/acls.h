@@ -43,6 +43,16 @@ struct zkl_identity {
     char text[]; /* scheme, then id */
 };
 
+static inline struct zkl_slice zkl_identity_scheme(const struct zkl_identity *identity)
+{
+    return (struct zkl_slice) { (const uint8_t *)identity->text, identity->scheme_size };
+}
+static inline struct zkl_slice zkl_identity_id(const struct zkl_identity *identity)
+{
+    return (struct zkl_slice) { (const uint8_t *)identity->text + identity->scheme_size,
+                                identity->id_size };
+}
+
 struct zkl_identities {
     struct zkl_list list; /* begins with ip:ADDRESS */
     size_t count;
@@ -55,6 +65,8 @@ bool zkl_identities_init(struct zkl_identities *identities, const struct zkl_all
                          const struct zkl_peer *peer);
 void zkl_identities_free(struct zkl_identities *identities,
                          const struct zkl_allocator *allocator);
+bool zkl_identities_has(const struct zkl_identities *identities, struct zkl_slice scheme,
+                        struct zkl_slice id);
 /* An auth packet: a code of the protocol (0, -115), or ZKL_CODE_SYSTEMERROR: out of memory. */
 int32_t zkl_identities_add(struct zkl_identities *identities,
                            const struct zkl_allocator *allocator, const struct zkl_crypto *crypto,
