@@ -6,6 +6,7 @@
 #include "base/chunks.h"
 #include "base/heap.h"
 #include "base/map.h"
+#include "base/pool.h"
 #include "base/random.h"
 #include "testing/allocator.h"
 
@@ -176,18 +177,44 @@ static int map_insert(lua_State *L)
     return 1;
 }
 
+static void map_drop(struct zkl_map *map, struct map_element *element)
+{
+    zkl_map_remove(map, &element->node);
+    map->allocator.allocate(map->allocator.context, element, sizeof *element, 0);
+}
+
+/* reserve_ahead(count); false: no memory */
+static int map_reserve_ahead(lua_State *L)
+{
+    size_t count = (size_t)luaL_checknumber(L, 2);
+    lua_pushboolean(L, zkl_map_reserve_ahead(to_map(L), count));
+    return 1;
+}
+
+/* each(): a list of all keys; each(true): of those removed, which are all of them, too */
+static int map_each(lua_State *L)
+{
+    struct zkl_map *map = to_map(L);
+    bool remove = lua_toboolean(L, 2);
+    lua_newtable(L);
+    int index = 0;
+    struct zkl_map_node *node = zkl_map_each(map, NULL);
+    while (node != NULL) {
+        struct zkl_map_node *next = zkl_map_each(map, node);
+        lua_pushnumber(L, (lua_Number)((struct map_element *)node)->key);
+        lua_rawseti(L, -2, ++index);
+        if (remove) map_drop(map, (struct map_element *)node);
+        node = next;
+    }
+    return 1;
+}
+
 static int map_has(lua_State *L)
 {
     struct map_element *element = map_find(to_map(L), (int64_t)luaL_checknumber(L, 2),
                                            (uint64_t)luaL_checknumber(L, 3));
     lua_pushboolean(L, element != NULL);
     return 1;
-}
-
-static void map_drop(struct zkl_map *map, struct map_element *element)
-{
-    zkl_map_remove(map, &element->node);
-    map->allocator.allocate(map->allocator.context, element, sizeof *element, 0);
 }
 
 static int map_remove(lua_State *L)
@@ -343,6 +370,90 @@ static int chunks_free(lua_State *L)
     return object_memory(L);
 }
 
+/* --- pool ------------------------------------------------------------------------------------- */
+
+enum { BLOCKS = 65536 };
+
+/* Blocks have numbers, and are filled with a byte that follows from it: a block that is written
+ * by two owners is found out when it is given back. */
+struct pool_object {
+    struct zkl_testing_allocator allocator;
+    struct zkl_pool pool;
+    struct pool_block {
+        uint8_t *bytes;
+        size_t size;
+    } blocks[BLOCKS];
+};
+
+static struct pool_object *to_pool(lua_State *L)
+{
+    return luaL_checkudata(L, 1, "zklua.testing.pool");
+}
+
+static int pool_new(lua_State *L)
+{
+    struct pool_object *object = lua_newuserdata(L, sizeof *object);
+    memset(object, 0, sizeof *object);
+    struct zkl_allocator hook = zkl_testing_hook(&object->allocator);
+    zkl_pool_init(&object->pool, &hook);
+    return push_object(L, "zklua.testing.pool");
+}
+
+static struct pool_block *to_pool_block(lua_State *L)
+{
+    lua_Integer number = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, number >= 1 && number <= BLOCKS, 2, "no such block");
+    return &to_pool(L)->blocks[number - 1];
+}
+
+/* take(number, size); nil: no memory; else whether it is aligned */
+static int pool_take(lua_State *L)
+{
+    struct pool_block *block = to_pool_block(L);
+    luaL_argcheck(L, block->bytes == NULL, 2, "it is taken");
+    block->size = (size_t)luaL_checknumber(L, 3);
+    block->bytes = zkl_pool_take(&to_pool(L)->pool, block->size);
+    if (block->bytes == NULL) return 0;
+    memset(block->bytes, (int)(lua_tointeger(L, 2) % 251), block->size);
+    lua_pushboolean(L, (uintptr_t)block->bytes % 8 == 0);
+    return 1;
+}
+
+/* give_back(number): whether it is as it was filled */
+static int pool_give_back(lua_State *L)
+{
+    struct pool_block *block = to_pool_block(L);
+    bool whole = block->bytes != NULL;
+    for (size_t i = 0; whole && i < block->size; i++) {
+        whole = block->bytes[i] == lua_tointeger(L, 2) % 251;
+    }
+    zkl_pool_give_back(&to_pool(L)->pool, block->bytes, block->size);
+    *block = (struct pool_block) { 0 };
+    lua_pushboolean(L, whole);
+    return 1;
+}
+
+static int pool_total(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)to_pool(L)->pool.total);
+    return 1;
+}
+
+/* Larger blocks first, as the pool asks for; all others go with it. */
+static int pool_free(lua_State *L)
+{
+    struct pool_object *object = to_pool(L);
+    for (size_t i = 0; i < BLOCKS; i++) {
+        struct pool_block *block = &object->blocks[i];
+        if (block->size > ZKL_POOL_BLOCK_MAX) {
+            zkl_pool_give_back(&object->pool, block->bytes, block->size);
+        }
+        *block = (struct pool_block) { 0 };
+    }
+    zkl_pool_free(&object->pool);
+    return object_memory(L);
+}
+
 /* --- random, and the list of all --------------------------------------------------------- */
 
 /* random(seed, limit, count): a list; with limit 0 the generator's own words as text */
@@ -378,7 +489,7 @@ int zkl_testing_open_base(lua_State *L)
     };
     static const luaL_Reg map[] = {
         { "insert", map_insert }, { "has", map_has }, { "remove", map_remove },
-        { "shape", map_shape }, { "memory", object_memory }, { "fail", object_fail },
+        { "reserve_ahead", map_reserve_ahead }, { "each", map_each }, { "shape", map_shape }, { "memory", object_memory }, { "fail", object_fail },
         { "free", map_free }, { NULL, NULL },
     };
     static const luaL_Reg heap[] = {
@@ -391,7 +502,13 @@ int zkl_testing_open_base(lua_State *L)
         { "peek", buffer_peek }, { "memory", object_memory }, { "fail", object_fail },
         { "free", chunks_free }, { NULL, NULL },
     };
+    static const luaL_Reg pool[] = {
+        { "take", pool_take }, { "give_back", pool_give_back }, { "total", pool_total },
+        { "memory", object_memory }, { "fail", object_fail }, { "free", pool_free },
+        { NULL, NULL },
+    };
     static const luaL_Reg functions[] = {
+        { "pool", pool_new },
         { "buffer", buffer_new }, { "map", map_new }, { "heap", heap_new },
         { "chunks", chunks_new }, { "random", random_list }, { NULL, NULL },
     };
@@ -399,6 +516,7 @@ int zkl_testing_open_base(lua_State *L)
     define(L, "zklua.testing.map", map, map_free);
     define(L, "zklua.testing.heap", heap, heap_free);
     define(L, "zklua.testing.chunks", chunks, chunks_free);
+    define(L, "zklua.testing.pool", pool, pool_free);
     lua_newtable(L);
     for (const luaL_Reg *function = functions; function->name != NULL; function++) {
         lua_pushcfunction(L, function->func);
