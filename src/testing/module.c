@@ -12,6 +12,7 @@ static const struct {
     { "base", zkl_testing_open_base },
     { "client", zkl_testing_open_client },
     { "host", zkl_testing_open_host },
+    { "tree", zkl_testing_open_tree },
     { "wire", zkl_testing_open_wire },
 };
 

@@ -21,6 +21,7 @@ uint8_t *zkl_testing_guarded(lua_State *L, const void *bytes, size_t size);
 int zkl_testing_open_base(lua_State *L);
 int zkl_testing_open_client(lua_State *L);
 int zkl_testing_open_host(lua_State *L);
+int zkl_testing_open_tree(lua_State *L);
 int zkl_testing_open_wire(lua_State *L);
 
 #endif
