@@ -8,6 +8,7 @@ command_line.HELP = [[
 usage: zklua [OPTIONS] SCRIPT [ARGS]
        zklua [OPTIONS] run FILE [ARGS]
        zklua [OPTIONS] -e CODE [ARGS]
+       zklua server [...]            (zklua server --help tells more)
 
 Runs a Lua program that works with ZooKeeper. SCRIPT is a name with a '/' or ending in
 '.lua', or '-' for standard input; `run` takes any file. `require "zklua"` is the library.
@@ -139,6 +140,8 @@ function command_line.read(words, environment_servers)
     if not words[first] then
       return nil, "run needs a file"
     end
+  elseif word == "server" then
+    return nil, "server takes no options before it"
   elseif not is_script(word) then
     return nil, ("this version has no verb '%s'; a file of that name is run by: zklua run %s")
       :format(word, word)

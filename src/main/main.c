@@ -1,5 +1,6 @@
-/* The zklua executable: Lua 5.4 with the client core built in, which finds the Lua side of zklua
- * by its own place and leaves everything else to zklua/runner.lua. */
+/* The zklua executable: `zklua server` is the server; everything else is Lua 5.4 with the client
+ * core built in, which finds the Lua side of zklua by its own place and leaves what to do to
+ * zklua/runner.lua. */
 #define _POSIX_C_SOURCE 200809L /* readlink */
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "main/interrupt.h"
+#include "main/server.h"
 
 int luaopen_zklua_core(lua_State *L);
 
@@ -134,6 +136,8 @@ static int with_traceback(lua_State *L)
 
 int main(int argc, char **argv)
 {
+    /* Needs no Lua, and is to answer within milliseconds. */
+    if (argc > 1 && strcmp(argv[1], "server") == 0) return zkl_server_main(argc - 1, argv + 1);
     lua_State *L = luaL_newstate();
     if (L == NULL) return complain("cannot start Lua", strerror(ENOMEM));
     if (zkl_interrupt_install() != 0) return complain("cannot catch signals", strerror(errno));

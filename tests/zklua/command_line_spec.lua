@@ -40,6 +40,7 @@ local BAD = {
   { line = { "--" }, message = "no script named" },
   { line = { "run" }, message = "run needs a file" },
   { line = { "ls", "/" }, message = "no verb 'ls'" },
+  { line = { "-r", "server" }, message = "server takes no options before it" },
   { line = { "job.luac" }, message = "zklua run job.luac" },
   { line = { "" }, message = "no verb ''" },
   { line = { "-s" }, message = "-s needs a value" },

@@ -1,0 +1,80 @@
+/* What there is to do about a data directory without serving it. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "main/machine.h"
+#include "main/server.h"
+
+void zkl_directory_options(struct zkl_store_options *options, const char *directory)
+{
+    *options = (struct zkl_store_options) {
+        .allocator = zkl_machine_allocator,
+        .files = &zkl_posix_files,
+        .data_directory = directory,
+        .snapshots_kept = 3,
+        .snapshot_bytes_max = -1,
+        .log_bytes_max = -1,
+        .seed = zkl_machine_seed(),
+    };
+}
+
+struct zkl_server *zkl_directory_server(void)
+{
+    const struct zkl_server_options options = {
+        .allocator = zkl_machine_allocator,
+        .crypto = zkl_machine_crypto,
+        .seed = zkl_machine_seed(),
+        .ttl_nodes = true,
+    };
+    struct zkl_server *server = zkl_server_new(&options);
+    if (server == NULL) fprintf(stderr, "zklua: out of memory\n");
+    return server;
+}
+
+static void print_content(const struct zkl_server *server)
+{
+    struct zkl_server_counts counts;
+    zkl_server_count(server, &counts);
+    printf("zxid 0x%" PRIx64 ", %" PRIu64 " nodes, %" PRIu64 " sessions, digest 0x%" PRIx64 "\n",
+           (uint64_t)zkl_server_zxid(server), counts.nodes, counts.sessions,
+           zkl_server_digest(server));
+}
+
+/* What was done says itself; then what is there now. */
+static int conclude(const char *directory, int status, const struct zkl_store_report *report,
+                    struct zkl_server *server)
+{
+    const char *text = report->text[0] != '\0' ? report->text : NULL;
+    if (status != 0) {
+        fprintf(stderr, "zklua: %s: %s\n", directory, text != NULL ? text : strerror(-status));
+    } else {
+        if (text != NULL) printf("%s: %s\n", directory, text);
+        printf("%s: ", directory);
+        print_content(server);
+    }
+    zkl_server_free(server);
+    return status == 0 ? ZKL_EXIT_OK : ZKL_EXIT_FAILED;
+}
+
+int zkl_directory_check(const char *directory)
+{
+    struct zkl_store_options options;
+    struct zkl_store_report report = { .text = "" };
+    struct zkl_server *server = zkl_directory_server();
+    if (server == NULL) return ZKL_EXIT_FAILED;
+    zkl_directory_options(&options, directory);
+    int status = zkl_store_check(&options, server, &report);
+    return conclude(directory, status, &report, server);
+}
+
+int zkl_directory_salvage(const char *directory, const char *out)
+{
+    struct zkl_store_options options;
+    struct zkl_store_report report = { .text = "" };
+    struct zkl_server *server = zkl_directory_server();
+    if (server == NULL) return ZKL_EXIT_FAILED;
+    zkl_directory_options(&options, directory);
+    int status = zkl_store_salvage(&options, out, server, &report);
+    return conclude(out, status, &report, server);
+}

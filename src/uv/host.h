@@ -1,0 +1,69 @@
+/* The server's libuv driver as its own files see it.
+ *
+ *   serve.c        start, the turn of the loop, stop
+ *   listen.c       addresses and their sockets
+ *   connection.c   bytes in, bytes out, the end of a connection
+ *   durable.c      the disk's thread
+ *   news.c         the core's events as lines of the log
+ *
+ * Each turn of the loop ends in one call of the pump, from a check handle and so after
+ * polling: what came in counts before the clock is looked at. Timers only wake the loop. */
+#ifndef ZKLUA_UV_HOST_H
+#define ZKLUA_UV_HOST_H
+
+#include <uv.h>
+
+#include "base/list.h"
+#include "store/store.h"
+#include "uv/serve.h"
+#include "zklua/server.h"
+
+#define ZKL_INPUT_SIZE (64 * 1024) /* one buffer for all connections: feed takes all of it */
+#define ZKL_DRAIN_MS 10000         /* for output that is to be sent before a close */
+#define ZKL_LINGER_MS 2000         /* for the peer to take the last bytes and to hang up */
+#define ZKL_LINGERING_MAX 256      /* connections that do; one more is cut off */
+
+struct zkl_durable;
+
+struct zkl_host {
+    const struct zkl_serve_options *options;
+    uv_loop_t loop;
+    struct zkl_server *server;
+    struct zkl_store *store;     /* NULL: nothing is kept */
+    struct zkl_durable *durable; /* NULL with it */
+    struct zkl_listeners *listeners;
+    uv_check_t pump;
+    uv_timer_t alarm;
+    int64_t alarm_at_ms;
+    uv_signal_t signals[3];
+    bool stopping, failed, closed;
+
+    struct zkl_list connections; /* that are served */
+    struct zkl_list draining;    /* to be closed when the output is sent, oldest first */
+    struct zkl_list lingering;   /* that the peer is to close, oldest first */
+    size_t open_count;           /* sockets, until the loop has closed them */
+    size_t open_max;
+    size_t lingering_count;
+    uint64_t shed;               /* turned away for want of descriptors, since it was told */
+    int64_t shed_told_ms;
+    uv_stream_t *unaccepted[ZKL_LISTENERS_MAX]; /* listeners that wait for memory */
+    size_t unaccepted_count;
+    uint8_t input[ZKL_INPUT_SIZE];
+};
+
+struct zkl_clock zkl_host_clock(void);
+
+/* connection.c */
+void zkl_host_accept(uv_stream_t *listener, int status);
+void zkl_host_accept_again(struct zkl_host *host); /* of `unaccepted` */
+/* Carries out what the core wants of its connections: writes, reading on or off, ends. */
+void zkl_host_flush(struct zkl_host *host);
+/* Cuts off those whose time to hang up is over; when the next one's is, or ZKL_NEVER. */
+int64_t zkl_host_linger(struct zkl_host *host, int64_t now_ms);
+void zkl_host_stop_reading(struct zkl_host *host);
+void zkl_host_close_all(struct zkl_host *host);
+
+/* news.c */
+void zkl_host_tell(struct zkl_host *host);
+
+#endif
