@@ -170,6 +170,7 @@ struct zkl_server {
     size_t news_start, news_count;
     /* for srvr and mntr */
     uint64_t received, sent, bytes_in, bytes_out;
+    uint64_t received_before, sent_before; /* srst */
     int64_t started_ms;
     struct zkl_latency latency;
     struct zkl_digest_point {
