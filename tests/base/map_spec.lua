@@ -51,6 +51,58 @@ describe("a map", function()
     map:free()
   end)
 
+  it("has room for what was reserved ahead, whatever goes in between", function()
+    for _, count in ipairs({ 0, 1, 15, 16, 17, 1000 }) do
+      local map = base.map()
+      for key = 1, 10 do
+        map:insert(key, key)
+      end
+      assert.is_true(map:reserve_ahead(count))
+      local requests = map:memory().requests
+      for key = 1, count do
+        assert.is_true(map:insert(100 + key, key))
+        map:remove(key, key) -- at most ten are there
+      end
+      assert.are.equal(requests + count, map:memory().requests) -- the elements' own
+      for key = 1, count do
+        assert.is_true(map:has(100 + key, key))
+      end
+      map:free()
+    end
+  end)
+
+  it("refuses to reserve what no memory can hold, and stays as it was", function()
+    local map = base.map()
+    map:insert(1, 1)
+    for _, count in ipairs({ 2 ^ 60, 2 ^ 62, 2 ^ 63 }) do
+      assert.is_false(map:reserve_ahead(count))
+    end
+    map:fail(1)
+    assert.is_false(map:reserve_ahead(1000))
+    assert.is_true(map:has(1, 1))
+    assert.is_true(map:reserve_ahead(1000))
+    map:free()
+  end)
+
+  it("gives each of its elements once, also while they go", function()
+    for _, count in ipairs({ 0, 1, 7, 500 }) do
+      local map = base.map()
+      for key = 1, count do
+        map:insert(key, key * 7919 % 300) -- some hashes are shared
+      end
+      for _, remove in ipairs({ false, true }) do
+        local keys = map:each(remove)
+        table.sort(keys)
+        assert.are.equal(count, #keys)
+        for i = 1, count do
+          assert.are.equal(i, keys[i])
+        end
+      end
+      assert.are.equal(0, (map:shape()))
+      assert.are.equal(0, map:free().bytes)
+    end
+  end)
+
   it("stays as it was when there is no memory", function()
     local map = base.map()
     local key = 0
