@@ -9,10 +9,17 @@ static const struct {
     const char *name;
     lua_CFunction open;
 } PARTS[] = {
+    { "acls", zkl_testing_open_acls },
     { "base", zkl_testing_open_base },
     { "client", zkl_testing_open_client },
+    { "decimal", zkl_testing_open_decimal },
     { "host", zkl_testing_open_host },
+    { "quota", zkl_testing_open_quota },
+    { "server", zkl_testing_open_server },
+    { "sessions", zkl_testing_open_sessions },
     { "tree", zkl_testing_open_tree },
+    { "txn", zkl_testing_open_txn },
+    { "watches", zkl_testing_open_watches },
     { "wire", zkl_testing_open_wire },
 };
 

@@ -86,6 +86,16 @@ static struct zkl_vector vector_field(lua_State *L, int index, const char *name,
     return vector;
 }
 
+struct zkl_vector zkl_testing_acls_field(lua_State *L, int index, const char *name)
+{
+    return vector_field(L, index, name, write_acl);
+}
+
+struct zkl_vector zkl_testing_strings_field(lua_State *L, int index, const char *name)
+{
+    return vector_field(L, index, name, write_string);
+}
+
 /* --- records from Lua --------------------------------------------------------- */
 
 void zkl_testing_to_request(lua_State *L, int index, struct zkl_request *request)
@@ -225,6 +235,16 @@ static void set_vector(lua_State *L, const char *name, struct zkl_vector vector,
         if (vector.size != 0) luaL_error(L, "bytes are left in vector %s", name);
     }
     lua_setfield(L, -2, name);
+}
+
+void zkl_testing_set_acls(lua_State *L, const char *name, struct zkl_vector acls)
+{
+    set_vector(L, name, acls, push_acl);
+}
+
+void zkl_testing_set_strings(lua_State *L, const char *name, struct zkl_vector strings)
+{
+    set_vector(L, name, strings, push_string);
 }
 
 /* --- records to Lua ------------------------------------------------------------- */

@@ -25,9 +25,14 @@ struct zkl_slice zkl_testing_slice_field(lua_State *L, int index, const char *na
 int32_t zkl_testing_i32_field(lua_State *L, int index, const char *name);
 int64_t zkl_testing_i64_field(lua_State *L, int index, const char *name);
 bool zkl_testing_bool_field(lua_State *L, int index, const char *name);
+/* The encoded vector stays on the Lua stack. */
+struct zkl_vector zkl_testing_acls_field(lua_State *L, int index, const char *name);
+struct zkl_vector zkl_testing_strings_field(lua_State *L, int index, const char *name);
 void zkl_testing_set_slice(lua_State *L, const char *name, struct zkl_slice slice);
 void zkl_testing_set_i32(lua_State *L, const char *name, int32_t value);
 void zkl_testing_set_i64(lua_State *L, const char *name, int64_t value);
 void zkl_testing_set_bool(lua_State *L, const char *name, bool value);
+void zkl_testing_set_acls(lua_State *L, const char *name, struct zkl_vector acls);
+void zkl_testing_set_strings(lua_State *L, const char *name, struct zkl_vector strings);
 
 #endif

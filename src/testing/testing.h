@@ -18,10 +18,17 @@
 uint8_t *zkl_testing_guarded(lua_State *L, const void *bytes, size_t size);
 
 /* Each pushes one table; module.c has the list. */
+int zkl_testing_open_acls(lua_State *L);
 int zkl_testing_open_base(lua_State *L);
 int zkl_testing_open_client(lua_State *L);
+int zkl_testing_open_decimal(lua_State *L);
 int zkl_testing_open_host(lua_State *L);
+int zkl_testing_open_quota(lua_State *L);
+int zkl_testing_open_server(lua_State *L);
+int zkl_testing_open_sessions(lua_State *L);
 int zkl_testing_open_tree(lua_State *L);
+int zkl_testing_open_txn(lua_State *L);
+int zkl_testing_open_watches(lua_State *L);
 int zkl_testing_open_wire(lua_State *L);
 
 #endif
