@@ -163,7 +163,7 @@ struct zkl_server {
     size_t deferred_bytes;
     struct zkl_list stopped;        /* connections that are not read before what waits is less */
 
-    int64_t last_tick_ms, next_reap_ms;
+    int64_t last_tick_ms, next_reap_ms, reap_round_ms;
     struct zkl_list *reap_list;     /* reaper.c: the tree's list it is in; NULL: in none */
     struct zkl_list reap_cursor;    /* stands in that list behind what was looked at */
     struct zkl_server_event news[ZKL_NEWS_MAX];

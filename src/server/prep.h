@@ -46,8 +46,10 @@ struct zkl_proposal {
     struct zkl_change single;    /* where `changes` points to unless it is a multi */
     size_t create_count;         /* of its changes: counted in creates_ahead */
 };
-/* A record in the log may not be longer: Apache reads no longer one back. */
-#define ZKL_PAYLOAD_MAX(options) (2 * (options)->frame_size_max)
+/* An entry of the log may not be longer: Apache would not read it back (jute.maxbuffer and
+ * jute.maxbuffer.extrasize, which is as much again, and 1024 at least). */
+#define ZKL_PAYLOAD_MAX(options) \
+    ((options)->frame_size_max + ((options)->frame_size_max > 1024 ? (options)->frame_size_max : 1024))
 
 /* What prep believes of paths that proposals touch: the latest of them counts. */
 struct zkl_overlay; /* overlay.h */
