@@ -6,7 +6,7 @@
 --- loop exists, and handles of the test do not move meanwhile.
 local uv = require("luv")
 
-local apache = {}
+local apache = { NAME = "an Apache server" }
 
 local SUPPORT = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or "tests/support"
 local CLASS_PATH = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar"
@@ -119,6 +119,7 @@ end
 ---@field server_jit boolean|nil      full compilation instead of a quick start
 ---@field config table<string, any>|nil      more lines of zoo.cfg
 ---@field properties table<string, any>|nil  more -D properties
+---@field command (fun(dir: string): string)|nil  runs another server on DIR/zoo.cfg (zkserver.lua)
 
 local function config_text(dir, port, options, members)
   local config = {
@@ -203,7 +204,8 @@ local function new_server(port, options, members, id)
   end
   -- exec makes the watchdog our own child, whose parent's death is ours.
   local watchdog = assert(io.popen(("exec setpriv --pdeathsig TERM sh %s %s %s"):format(
-    quote(SUPPORT .. "/apache_watchdog.sh"), quote(dir), java_command(dir, options)), "w"))
+    quote(SUPPORT .. "/apache_watchdog.sh"), quote(dir),
+    options.command and options.command(dir) or java_command(dir, options)), "w"))
   watchdog:setvbuf("no")
   return setmetatable({
     port = port,
@@ -229,15 +231,18 @@ function Server:alive()
   return state ~= nil and state ~= "Z" and state ~= "X"
 end
 
---- What the server answers to `word`, or nil when it does not answer within two seconds.
+--- What the server at `self.port` answers to `word`, or nil when it does not answer within two
+--- seconds.
 ---@param word string
 ---@return string|nil
-function Server:four_letter(word)
+function apache.four_letter(self, word)
   local script = ("exec 3<>/dev/tcp/127.0.0.1/%d && printf %%s %s >&3 && cat <&3"):format(
     self.port, quote(word))
   local answer = capture(("exec timeout 2 bash -c %s 2>/dev/null"):format(quote(script)))
   return answer ~= "" and answer or nil
 end
+
+Server.four_letter = apache.four_letter
 
 --- "standalone", "leader", "follower", "read-only"; nil while the server does not serve.
 ---@return string|nil
@@ -291,6 +296,11 @@ function Server:kill()
   self:_signal_and_wait("sigkill")
 end
 
+--- SIGTERM; returns when the process is gone. Its data stay for `restart`.
+function Server:terminate()
+  self:_signal_and_wait("sigterm")
+end
+
 --- SIGSTOP: connections stay open and nothing answers.
 function Server:pause()
   uv.kill(self.pid, "sigstop")
@@ -337,7 +347,7 @@ function apache.start(options)
     log = server:log()
     server:stop()
   end
-  error("Apache ZooKeeper does not start: " .. log, 2)
+  error("the server does not start: " .. log, 2)
 end
 
 ---@class tests.ApacheEnsemble

@@ -93,13 +93,18 @@ function program.start(argv, options)
   return self
 end
 
---- Waits until standard output matches `pattern`; returns its captures.
-function Program:says(pattern)
+--- Waits until standard output, or what `field` names, matches `pattern`; returns its captures.
+---@param pattern string
+---@param field "stdout"|"stderr"|nil
+function Program:says(pattern, field)
+  field = field or "stdout"
   wait_until(self, "waiting for " .. pattern, function()
-    return self.stdout:find(pattern) or self.open == 0
+    return self[field]:find(pattern) or self.open == 0
   end)
-  return assert(self.stdout:match(pattern),
-    "ended without saying " .. pattern .. ": " .. self.stderr)
+  if not self[field]:find(pattern) then
+    error("ended without saying " .. pattern .. ": " .. self.stderr, 2)
+  end
+  return self[field]:match(pattern)
 end
 
 function Program:kill(name)
