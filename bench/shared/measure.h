@@ -22,6 +22,8 @@ void measure_start(struct measure *measure, size_t operations);
 void measure_latency(struct measure *measure, uint64_t sent_ns);
 /* Prints one line of name=value and releases what `start` took. */
 void measure_report(struct measure *measure, size_t operations);
+/* Prints only NAME_p50_us=, NAME_p99_us= and a space, and releases what `start` took. */
+void measure_percentiles(struct measure *measure, const char *name);
 
 /* Prints and ends the process: a benchmark has no use for half a result. */
 _Noreturn void measure_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -78,6 +78,14 @@ void measure_report(struct measure *measure, size_t operations)
     free(measure->latencies_ns);
 }
 
+void measure_percentiles(struct measure *measure, const char *name)
+{
+    qsort(measure->latencies_ns, measure->latency_count, sizeof(uint32_t), compare_u32);
+    printf("%s_p50_us=%.1f %s_p99_us=%.1f ", name, percentile_us(measure, 50), name,
+           percentile_us(measure, 99));
+    free(measure->latencies_ns);
+}
+
 void measure_fail(const char *format, ...)
 {
     va_list arguments;
