@@ -1,5 +1,4 @@
--- Every operation of the client against Apache ZooKeeper, its effect read by other eyes.
-local apache = require("support.apache")
+-- Every operation of the client against both servers, its effect read by other eyes.
 local raw = require("support.raw")
 
 -- Field by field, since the server's own words differ: zklua's name = the second way's name.
@@ -17,7 +16,7 @@ local function check_stat(expected, stat)
   assert.equal(owner, stat.ephemeral_owner)
 end
 
-describe("on an Apache server", function()
+local function suite(servers)
   local zk, server, c, root
 
   -- The node at `path` below this test's root, as the server shows it to others.
@@ -32,11 +31,11 @@ describe("on an Apache server", function()
 
   setup(function()
     zk = require("zklua")
-    server = apache.shared()
+    server = servers.shared()
   end)
 
   before_each(function()
-    root = apache.fresh_path("operations")
+    root = servers.fresh_path("operations")
     assert(raw.create(server, root))
     c = assert(zk.connect(server.connect_string .. root, { session_timeout = 10 }))
   end)
@@ -80,7 +79,7 @@ describe("on an Apache server", function()
     end)
 
     it("makes containers and nodes with a time to live, which the server removes", function()
-      local own = apache.start({
+      local own = servers.start({
         tick_time = 200, properties = { ["znode.container.checkIntervalMs"] = 100 },
       })
       finally(function()
@@ -92,7 +91,7 @@ describe("on an Apache server", function()
       assert(other:create("/plain"))
       assert(other:create("/ttl", "", { ttl = 100 }))
       assert(other:delete("/container/child"))
-      assert.is_true(apache.wait_for(10, function()
+      assert.is_true(servers.wait_for(10, function()
         return raw.read(own, "/container") == nil and raw.read(own, "/ttl") == nil
       end))
       assert.is_true(raw.read(own, "/plain") ~= nil)
@@ -434,4 +433,10 @@ describe("on an Apache server", function()
       live:close()
     end)
   end)
-end)
+end
+
+for _, servers in ipairs({ require("support.apache"), (require("support.zkserver")) }) do
+  describe("on " .. servers.NAME, function()
+    suite(servers)
+  end)
+end

@@ -1,15 +1,14 @@
--- The patterns in several processes on one Apache server, zklua and kazoo side by side.
-local apache = require("support.apache")
+-- The patterns in several processes on one server, zklua and kazoo side by side.
 local raw = require("support.raw")
 local workers = require("interop.workers")
 local judge = require("interop.judge")
 
-describe("on an Apache server", function()
+local function suite(servers)
   local server, root, team
 
   before_each(function()
-    server = apache.shared()
-    root = apache.fresh_path("patterns")
+    server = servers.shared()
+    root = servers.fresh_path("patterns")
     assert(raw.create(server, root))
     assert(raw.create(server, root .. "/count", "0"))
     team = workers.new(server.connect_string .. root)
@@ -48,4 +47,10 @@ describe("on an Apache server", function()
     team:wait_progress("counted", 20, 60)
     judge.holders(team:finish(30))
   end)
-end)
+end
+
+for _, servers in ipairs({ require("support.apache"), (require("support.zkserver")) }) do
+  describe("on " .. servers.NAME, function()
+    suite(servers)
+  end)
+end

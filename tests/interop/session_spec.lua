@@ -1,11 +1,10 @@
 -- What a session lives through on a real server: expiry, a restart, silence, a program that stalls.
 local uv = require("luv")
-local apache = require("support.apache")
 local raw = require("support.raw")
 
 local PATIENCE = 20 -- seconds; every wait here is for something that must come
 
-describe("a session on an Apache server", function()
+local function suite(servers)
   local zk, server, root, c
 
   local function connect(options)
@@ -32,7 +31,7 @@ describe("a session on an Apache server", function()
 
   local function use(which)
     server = which
-    root = apache.fresh_path("session")
+    root = servers.fresh_path("session")
     assert(raw.create(server, root))
   end
 
@@ -41,7 +40,7 @@ describe("a session on an Apache server", function()
   end)
 
   before_each(function()
-    use(apache.shared())
+    use(servers.shared())
   end)
 
   after_each(function()
@@ -181,7 +180,7 @@ describe("a session on an Apache server", function()
     local own
 
     before_each(function()
-      own = apache.start({ tick_time = 200, session_min = 400 })
+      own = servers.start({ tick_time = 200, session_min = 400 })
       use(own)
     end)
 
@@ -241,4 +240,10 @@ describe("a session on an Apache server", function()
       assert.is_true(c:close(0.2))
     end)
   end)
-end)
+end
+
+for _, servers in ipairs({ require("support.apache"), (require("support.zkserver")) }) do
+  describe("a session on " .. servers.NAME, function()
+    suite(servers)
+  end)
+end
