@@ -14,6 +14,7 @@ static const struct {
     { "client", zkl_testing_open_client },
     { "decimal", zkl_testing_open_decimal },
     { "host", zkl_testing_open_host },
+    { "prep", zkl_testing_open_prep },
     { "quota", zkl_testing_open_quota },
     { "server", zkl_testing_open_server },
     { "sessions", zkl_testing_open_sessions },

@@ -23,6 +23,7 @@ int zkl_testing_open_base(lua_State *L);
 int zkl_testing_open_client(lua_State *L);
 int zkl_testing_open_decimal(lua_State *L);
 int zkl_testing_open_host(lua_State *L);
+int zkl_testing_open_prep(lua_State *L);
 int zkl_testing_open_quota(lua_State *L);
 int zkl_testing_open_server(lua_State *L);
 int zkl_testing_open_sessions(lua_State *L);
