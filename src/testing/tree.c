@@ -1,6 +1,7 @@
 /* The tree of a server, with what its snapshots need beside it, as an object of Lua: no
  * requests, no transactions, only the calls of server/tree.h and the snapshot calls of
  * zklua/server.h. 64-bit numbers are "0x..." or plain numbers, as in records.h. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "server/internal.h"
@@ -79,14 +80,14 @@ static int push_status(lua_State *L, const struct zkl_server *server, int status
 
 /* --- life ------------------------------------------------------------------------ */
 
-/* new{ seed, ttl_nodes, fail_from, fail_to }: the tree, or nil when there was no memory; then
+/* new{ seed, ttl_nodes, fail_from }: the tree, or nil when there was no memory; then
  * what its allocator says */
 static int tree_new(lua_State *L)
 {
     struct tree_object *object = lua_newuserdata(L, sizeof *object);
     memset(object, 0, sizeof *object);
     object->allocator.fail_from = zkl_testing_i64_field(L, 1, "fail_from");
-    object->allocator.fail_to = zkl_testing_i64_field(L, 1, "fail_to");
+    object->allocator.fail_to = object->allocator.fail_from;
     struct zkl_server *server = &object->server;
     server->allocator = zkl_testing_hook(&object->allocator);
     server->options.tick_time_ms = 2000;
@@ -106,19 +107,12 @@ static int tree_new(lua_State *L)
     return 1 + zkl_testing_push_memory(L, &object->allocator);
 }
 
-static void drop_path(struct tree_object *object, struct change *change)
-{
-    struct zkl_allocator *hook = &object->server.allocator;
-    if (change->path_size == 0) return;
-    hook->allocate(hook->context, change->path, change->path_size, 0);
-}
-
 static int tree_release(lua_State *L)
 {
     struct tree_object *object = to_object(L);
     for (size_t i = 0; i < object->change_count; i++) {
         zkl_tree_release(&object->server.tree, &object->changes[i].reserved);
-        drop_path(object, &object->changes[i]);
+        free(object->changes[i].path);
     }
     object->change_count = object->creates_ahead = 0;
     return 0;
@@ -176,20 +170,15 @@ static int tree_reserve(lua_State *L)
         .version = zkl_testing_i32_field(L, 3, "version"),
         .parent_cversion = zkl_testing_i32_field(L, 3, "parent_cversion"),
     };
-    struct zkl_allocator *hook = &object->server.allocator;
-    int64_t fail_from = object->allocator.fail_from;
-    object->allocator.fail_from = 0; /* the copy of the path is not under test */
-    int64_t requests = object->allocator.requests;
-    change->path = hook->allocate(hook->context, NULL, 0, path.size);
-    object->allocator.requests = requests;
-    object->allocator.fail_from = fail_from;
+    change->path = malloc(path.size); /* not the tree's memory */
+    if (change->path == NULL) return luaL_error(L, "no memory");
     memcpy(change->path, path.base, path.size);
     bool reserved = reserve(L, object, change);
     if (reserved) {
         object->change_count++;
         if (change->kind == CREATE) object->creates_ahead++;
     } else {
-        drop_path(object, change);
+        free(change->path);
     }
     lua_pushboolean(L, reserved);
     return 1;
