@@ -7,11 +7,6 @@
 
 enum { V4_SIZE = 4, V6_SIZE = 16, V6_GROUP_DIGITS_MAX = 4 };
 
-static bool is_digit(uint8_t byte)
-{
-    return byte >= '0' && byte <= '9';
-}
-
 /* Takes what stands before the next `separator` off the front of the text, and the separator. */
 static struct zkl_slice take_field(struct zkl_slice *text, uint8_t separator, bool *more)
 {
@@ -25,12 +20,11 @@ static struct zkl_slice take_field(struct zkl_slice *text, uint8_t separator, bo
     return field;
 }
 
-/* Digits only, 0 .. max. */
+/* 0 .. max, as Java reads numbers: with leading zeros and a sign, if need be. */
 static bool parse_number(struct zkl_slice text, int64_t max, uint8_t *number)
 {
     int64_t value;
-    if (text.size == 0 || !is_digit(text.base[0])) return false;
-    if (!zkl_parse_decimal(text, &value) || value > max) return false;
+    if (!zkl_parse_decimal(text, &value) || value < 0 || value > max) return false;
     *number = (uint8_t)value;
     return true;
 }
@@ -46,7 +40,7 @@ static bool parse_v4(struct zkl_slice text, uint8_t address[V6_SIZE])
 
 static int hex_digit(uint8_t byte)
 {
-    if (is_digit(byte)) return byte - '0';
+    if (byte >= '0' && byte <= '9') return byte - '0';
     if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
     if (byte >= 'A' && byte <= 'F') return byte - 'A' + 10;
     return -1;

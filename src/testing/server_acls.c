@@ -52,6 +52,7 @@ static struct identities_object *to_identities(lua_State *L, int index)
 static int identities_new(lua_State *L)
 {
     size_t size;
+    lua_settop(L, 2);
     const char *address = luaL_optlstring(L, 1, "", &size);
     struct zkl_peer peer = { .address_size = (uint8_t)size };
     memcpy(peer.address, address, size);
@@ -132,6 +133,7 @@ static uint32_t to_number(lua_State *L, int index)
 /* table(fails); nil: no memory */
 static int acls_new(lua_State *L)
 {
+    lua_settop(L, 1);
     struct acls_object *object = lua_newuserdata(L, sizeof *object);
     memset(object, 0, sizeof *object);
     struct zkl_allocator hook = zkl_testing_hook(&object->allocator);
