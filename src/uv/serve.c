@@ -341,14 +341,14 @@ int zkl_serve(const struct zkl_serve_options *options)
     uv_check_init(&host->loop, &host->pump);
     uv_timer_init(&host->loop, &host->alarm);
     host->pump.data = host->alarm.data = host;
-    uv_check_start(&host->pump, on_pump);
 
-    if (!start(host)) {
+    if (start(host)) {
+        uv_check_start(&host->pump, on_pump);
+    } else {
         host->failed = true;
         if (host->listeners != NULL) zkl_listeners_close(host->listeners);
         host->listeners = NULL;
         if (host->durable != NULL) zkl_durable_stop(host->durable);
-        uv_check_stop(&host->pump);
         finish_stop(host);
     }
     uv_run(&host->loop, UV_RUN_DEFAULT);
