@@ -11,29 +11,41 @@
 
 enum { ERROR_PART_SIZE = 4 + 4 + 4 };
 
-/* Apache takes the kind of a create from its flags, so that a create2 is answered as a create. */
-static void derive_operation(struct zkl_request *operation)
+static bool is_create(int32_t op)
 {
-    switch (operation->op) {
-    case ZKL_OP_CREATE:
-    case ZKL_OP_CREATE2:
-    case ZKL_OP_CREATE_CONTAINER:
-    case ZKL_OP_CREATE_TTL:
-        break;
-    default:
-        return;
+    return op == ZKL_OP_CREATE || op == ZKL_OP_CREATE2 || op == ZKL_OP_CREATE_CONTAINER ||
+           op == ZKL_OP_CREATE_TTL;
+}
+
+/* A flag that does not exist makes the whole multi unreadable, wherever it stands. */
+static bool is_readable(struct zkl_vector operations)
+{
+    struct zkl_request operation;
+    while (zkl_multi_next_operation(&operations, &operation)) {
+        if (is_create(operation.op) && (operation.flags < ZKL_PERSISTENT ||
+                                        operation.flags > ZKL_PERSISTENT_SEQUENTIAL_WITH_TTL)) {
+            return false;
+        }
     }
+    return true;
+}
+
+/* Apache takes the kind of a create from its flags, so that a create2 is answered as a create.
+ * One whose flags ask for a ttl, with no field that could hold it, Apache does not expect: that
+ * fails the multi as a whole, once its turn comes. */
+static int32_t derive_operation(struct zkl_request *operation)
+{
+    if (!is_create(operation->op)) return 0;
     switch (operation->flags) {
     case ZKL_CONTAINER:
         operation->op = ZKL_OP_CREATE_CONTAINER;
-        break;
+        return 0;
     case ZKL_PERSISTENT_WITH_TTL:
     case ZKL_PERSISTENT_SEQUENTIAL_WITH_TTL:
-        operation->op = ZKL_OP_CREATE_TTL; /* without a ttl of its own it is refused */
-        break;
+        return operation->op == ZKL_OP_CREATE_TTL ? 0 : ZKL_CODE_MARSHALLINGERROR;
     default:
         operation->op = ZKL_OP_CREATE;
-        break;
+        return 0;
     }
 }
 
@@ -52,9 +64,9 @@ static int32_t prepare_all(struct zkl_preparing *p, struct zkl_vector operations
     struct zkl_request operation;
     proposal->failed_index = 0;
     while (zkl_multi_next_operation(&operations, &operation)) {
-        derive_operation(&operation);
-        int32_t code =
-            zkl_prepare_operation(p, &operation, &proposal->changes[proposal->failed_index]);
+        int32_t code = derive_operation(&operation);
+        if (code != 0) return code;
+        code = zkl_prepare_operation(p, &operation, &proposal->changes[proposal->failed_index]);
         if (code != 0) return code;
         proposal->failed_index++;
     }
@@ -97,6 +109,7 @@ static bool take_changes(struct zkl_preparing *p, size_t count)
 
 int32_t zkl_prepare_multi(struct zkl_preparing *p, const struct zkl_request *request)
 {
+    if (!is_readable(request->operations)) return ZKL_CODE_MARSHALLINGERROR;
     if (!take_changes(p, (size_t)request->operations.count)) return ZKL_PREPARE_NOMEM;
     p->in_multi = true;
     write_count(p);

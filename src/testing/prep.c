@@ -313,6 +313,7 @@ static int prep_sent(lua_State *L)
     luaL_Buffer buffer;
     luaL_buffinit(L, &buffer);
     struct zkl_slice bytes;
+    while (zkl_server_next_connection(connection->server) != NULL) continue;
     while ((bytes = zkl_connection_output(connection)).size > 0) {
         luaL_addlstring(&buffer, (const char *)bytes.base, bytes.size);
         zkl_connection_sent(connection, bytes.size);
@@ -389,7 +390,10 @@ static int prep_node(lua_State *L)
 {
     const struct zkl_tree *tree = &to_object(L)->server->tree;
     const struct zkl_node *node = zkl_tree_find(tree, to_slice(L, 2));
-    if (node == NULL) return 0;
+    if (node == NULL) {
+        lua_pushnil(L);
+        return 1;
+    }
     push_node(L, tree, node);
     return 1;
 }
