@@ -34,13 +34,12 @@ local function is_changeable(path)
 end
 
 function growth:pick(accept)
-  local paths = {}
-  for _, path in ipairs(self.model:paths()) do
+  for _ = 1, 10 do
+    local path = self.random.pick(self.model.paths)
     if accept(path) then
-      paths[#paths + 1] = path
+      return path
     end
   end
-  return #paths > 0 and self.random.pick(paths) or nil
 end
 
 function growth:new_path()
@@ -51,6 +50,9 @@ function growth:new_path()
   local name = random.pick({ "a", "b", "lock-", "\xc3\xa4", ("n"):rep(random.below(12) + 1) })
   if random.below(20) == 0 then
     name = ("long"):rep(150)
+  end
+  if not parent then
+    return nil
   end
   local path = (parent == "/" and "" or parent) .. "/" .. name .. random.below(30)
   if not self.model.nodes[path] and #path < 4000 then
@@ -83,7 +85,7 @@ function growth:reserve()
     })
   else
     change.path = self:pick(function(path)
-      return is_changeable(path) and (kind ~= "delete" or #self.model:children(path) == 0)
+      return is_changeable(path) and (kind ~= "delete" or next(self.model.names[path]) == nil)
     end)
     change.version = random.below(1000)
     change.data = kind == "set_data" and self:data() or nil
@@ -118,7 +120,7 @@ function growth:differences()
       found[#found + 1] = ("%s: %s, not %s"):format(name, tostring(sums[name]), tostring(value))
     end
   end
-  for _, path in ipairs(self.model:paths()) do
+  for _, path in ipairs(self.model.paths) do
     local there, expected = self.tree:get(path), self.model:expected(path)
     if not there then
       found[#found + 1] = path .. " is missing"

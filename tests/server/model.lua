@@ -33,14 +33,35 @@ end
 
 --- The nodes of a new server.
 function model.new()
-  return setmetatable({
-    nodes = {
-      ["/"] = node({}),
-      ["/zookeeper"] = node({}),
-      ["/zookeeper/config"] = node({ acl = model.read_acl, aversion = -1 }),
-      ["/zookeeper/quota"] = node({}),
-    },
+  local self = setmetatable({
+    nodes = {}, -- by path
+    paths = {}, -- a list of all of them, in no order that means anything
+    place = {}, -- of each path in it
+    names = {}, -- of children, by path
   }, model)
+  self:add("/", node({}))
+  self:add("/zookeeper", node({}))
+  self:add("/zookeeper/config", node({ acl = model.read_acl, aversion = -1 }))
+  self:add("/zookeeper/quota", node({}))
+  return self
+end
+
+function model:add(path, added)
+  self.nodes[path], self.names[path] = added, {}
+  self.paths[#self.paths + 1] = path
+  self.place[path] = #self.paths
+  if path ~= "/" then
+    self.names[model.parent(path)][path:match("[^/]*$")] = true
+  end
+end
+
+function model:remove(path)
+  local last = table.remove(self.paths)
+  if last ~= path then
+    self.paths[self.place[path]], self.place[last] = last, self.place[path]
+  end
+  self.nodes[path], self.names[path], self.place[path] = nil, nil, nil
+  self.names[model.parent(path)][path:match("[^/]*$")] = nil
 end
 
 function model.parent(path)
@@ -51,24 +72,11 @@ end
 --- Names of children, sorted.
 function model:children(path)
   local names = {}
-  local prefix = path == "/" and "/" or path .. "/"
-  for other in pairs(self.nodes) do
-    local name = other:sub(#prefix + 1)
-    if other:sub(1, #prefix) == prefix and name ~= "" and not name:find("/", 1, true) then
-      names[#names + 1] = name
-    end
+  for name in pairs(self.names[path]) do
+    names[#names + 1] = name
   end
   table.sort(names)
   return names
-end
-
-function model:paths()
-  local paths = {}
-  for path in pairs(self.nodes) do
-    paths[#paths + 1] = path
-  end
-  table.sort(paths)
-  return paths
 end
 
 function model:create(change)
@@ -82,13 +90,13 @@ function model:create(change)
     pzxid = change.zxid, ctime_ms = change.time_ms, mtime_ms = change.time_ms,
   })
   created.data = change.data
-  self.nodes[change.path] = created
+  self:add(change.path, created)
 end
 
 function model:delete(change)
   local parent = self.nodes[model.parent(change.path)]
   parent.pzxid = math.max(parent.pzxid, change.zxid)
-  self.nodes[change.path] = nil
+  self:remove(change.path)
 end
 
 function model:set_data(change)
