@@ -196,4 +196,55 @@ function client:pending() end
 ---@return table
 function client:metrics() end
 
+--- A server without a disk: what happens is durable at once, and gone with it.
+---@class zklua.core.ServerOptions
+---@field tick_time number|nil  seconds; default 3
+---@field session_timeout_min number|nil  seconds; default two ticks
+---@field session_timeout_max number|nil  seconds; default twenty ticks
+---@field sessions_keep boolean|nil  sessions end only when they are closed, or by `expire`
+---@field ttl_nodes boolean|nil
+
+--- Out of memory raises.
+---@param options zklua.core.ServerOptions
+---@return zklua.core.Server
+function core.server(options) end
+
+--- The driver's calls, results as in zklua/server.h. Connections are numbers; one that is closed
+--- raises, but for `closed`. After each call ask `changed` until it gives nil. As with clients, a
+--- child of fork has no part in it, and a finalizer that runs in the middle of `output` none either.
+---@class zklua.core.Server
+local server = {}
+
+---@return integer|nil connection  nil: no memory or no place for it
+function server:accept() end
+---@param connection integer
+---@param bytes string
+function server:feed(connection, bytes) end
+--- Takes what there is to write and counts it as sent; nil when nothing is left.
+---@param connection integer
+---@return string|nil bytes
+function server:output(connection) end
+--- The driver has closed it, or its peer has. The session stays.
+---@param connection integer
+function server:closed(connection) end
+--- A connection about which something changed: it may have output, it is to be read or not, or it
+--- is to be closed. nil: none is left.
+---@return integer|nil connection, boolean reads, "after output"|"at once"|nil ending
+function server:changed() end
+--- When tick is due, in seconds; nil for never.
+---@return number|nil
+function server:deadline() end
+function server:tick() end
+--- Ends a session as its expiry would; false: there is none of this id.
+---@param session string  "0x..."
+---@return boolean
+function server:expire(session) end
+--- The oldest piece of news, taken off: "new" "moved" "closed" "expired" "refused" "ahead" "limit"
+--- "protocol" "slow" "nomem" "stall"; nil for none.
+---@return string|nil kind, string|nil session, string|nil detail
+function server:event() end
+--- nodes, ephemerals, watches, sessions, connections, memory (bytes held in C)
+---@return table<string, integer>
+function server:info() end
+
 return core

@@ -152,7 +152,9 @@ zk.code = {}
 --- A client with a session: connected, and every identity in `auth` accepted by the server.
 ---
 --- `servers` is "host:port,host:port/chroot", or a list of such; the port may be left out, IPv6
---- goes in brackets.
+--- goes in brackets. "memory:" or "memory:/chroot" is a server inside this process, which begins
+--- empty and ends with the program; all who connect to it here share it. For tests, and for tasks
+--- of one program: its sessions end only when they are closed.
 --- Without it: what the runner was given with `-s`, else `ZKLUA_SERVER`, else 127.0.0.1:2181.
 --- The chroot need not exist: recipes and `c:ensure("/")` make it, other writes get NONODE.
 ---

@@ -1,8 +1,12 @@
---- Reads a connect string: "host:port,host:port/chroot". The port is 2181 unless given, an IPv6
---- address stands in brackets, the first slash begins the chroot.
+--- Reads a connect string: "host:port,host:port/chroot", or "memory:/chroot", the server inside
+--- this process. The port is 2181 unless given, an IPv6 address stands in brackets, the first slash
+--- begins the chroot.
 local core = require "zklua.core"
 
 local connection = {}
+
+--- The one endpoint of the server inside this process.
+connection.MEMORY = "memory:"
 
 local PORT_DEFAULT = 2181
 local ENDPOINTS_MAX = 1024
@@ -30,6 +34,16 @@ local function read_endpoint(text)
   return form:format(host, port)
 end
 
+-- The chroot that `text`, "" or from a slash on, stands for; or nil and what is wrong with it.
+local function read_chroot(text)
+  local chroot = trim(text):gsub("(.)/$", "%1")
+  if chroot == "" or chroot == "/" then
+    return nil
+  end
+  local problem = core.check_path(chroot)
+  return chroot, problem and ("the chroot %s: %q"):format(problem, chroot)
+end
+
 --- { endpoints = { "host:port", ... }, chroot = "/app" or nil }; or nil and what is wrong.
 ---@param servers string|string[]
 function connection.parse(servers)
@@ -39,19 +53,14 @@ function connection.parse(servers)
   if type(servers) ~= "string" then
     return nil, "servers must be a string, not " .. type(servers)
   end
-  local scheme = servers:match("^(%a+):[^%d%s]") or servers:match("^(%a+):$")
-  if scheme == "local" or scheme == "memory" then
-    return nil, scheme .. ": is not in this version; name a server as host:port"
-  end
-  local hosts, chroot = servers:match("^([^/]*)(/?.*)$")
-  if chroot == "" or chroot == "/" then
-    chroot = nil
-  else
-    chroot = trim(chroot):gsub("(.)/$", "%1")
-    local problem = core.check_path(chroot)
-    if problem then
-      return nil, ("the chroot %s: %q"):format(problem, chroot)
-    end
+  local hosts, place = trim(servers):match("^([^/]*)(/?.*)$")
+  local chroot, problem = read_chroot(place)
+  if hosts == "local:" then
+    return nil, "local: is not in this version; name a server as host:port"
+  elseif problem then
+    return nil, problem
+  elseif hosts == connection.MEMORY then
+    return { endpoints = { hosts }, chroot = chroot }
   end
   local endpoints = {}
   for text in (hosts .. ","):gmatch("([^,]*),") do

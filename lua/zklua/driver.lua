@@ -180,6 +180,9 @@ end
 
 -- Addresses are asked for anew at every attempt; each attempt begins with the next of them.
 local function connect(self, link, deadline)
+  if link.endpoint == connection.MEMORY then
+    return self.runtime:memory():connect()
+  end
   local host, port = connection.split(link.endpoint)
   local addresses, message = self.scheduler.resolve(host, deadline)
   if not addresses then

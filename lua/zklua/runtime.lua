@@ -2,6 +2,7 @@
 --- the library is kept anywhere else, so that isolated programs can live in one Lua state.
 local deadlines = require "zklua.deadline"
 local events = require "zklua.event"
+local memories = require "zklua.memory"
 local tasks = require "zklua.task"
 local wrong = require "zklua.wrong"
 
@@ -170,6 +171,14 @@ end
 function Runtime:shield(fn, ...)
   check_function(fn)
   return tasks.enter(tasks.scope(self:waiter("shield"), { barrier = true }), fn, ...)
+end
+
+-- Servers --------------------------------------------------------------------
+
+--- The server of "memory:", which begins with the first who asks for it.
+function Runtime:memory()
+  self.private_server = self.private_server or memories.new(self.scheduler)
+  return self.private_server
 end
 
 -- News -----------------------------------------------------------------------

@@ -1,8 +1,8 @@
 /* What the files of the binding share. Nothing in this folder calls Lua, waits or yields.
  *
- * Every C function of the module has the same two first upvalues: the metatable of clients,
- * so that checking `self` is one comparison, and the array of words, so that the constant
- * strings of the hot paths are pushed without hashing them again. */
+ * Every C function of the module has the same two first upvalues: the metatable of its class
+ * (of clients, where it is no method), so that checking `self` is one comparison, and the array
+ * of words, so that the constant strings of the hot paths are pushed without hashing them again. */
 #ifndef ZKLUA_LUA_BINDING_H
 #define ZKLUA_LUA_BINDING_H
 
@@ -115,6 +115,14 @@ int zkl_method_output(lua_State *L);
 int zkl_body_output(lua_State *L);
 int zkl_method_gc(lua_State *L);
 
+/* --- servers ---------------------------------------------------------------- */
+
+int zkl_new_server(lua_State *L);
+extern const luaL_Reg zkl_server_methods[];
+int zkl_method_server_output(lua_State *L);
+int zkl_body_server_output(lua_State *L);
+int zkl_server_gc(lua_State *L);
+
 /* --- arguments -------------------------------------------------------------- */
 
 /* A value on the stack and how to name it in a complaint. */
@@ -170,6 +178,8 @@ static inline int64_t zkl_clock_ms(void)
 {
     return zkl_clock_us() / 1000;
 }
+/* Since 1970, as a wall clock has it. */
+int64_t zkl_wall_ms(void);
 unsigned zkl_fork_count(void);
 /* Fills the buffer with the system's random bytes; false when it gives none. */
 bool zkl_random(void *bytes, size_t size);

@@ -37,6 +37,14 @@ int64_t zkl_clock_us(void)
     return clock_ns() / 1000;
 }
 
+int64_t zkl_wall_ms(void)
+{
+    struct timespec now;
+    int status = clock_gettime(CLOCK_REALTIME, &now);
+    ZKL_ASSERT(status == 0);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* Counted in the child of each fork, where one thread runs: no lock. It only ever differs from
  * what a client remembers in a process that did not make that client. */
 static volatile unsigned fork_count;
@@ -262,21 +270,34 @@ static void set_guarded(lua_State *L, int metatable, const char *name, lua_CFunc
     lua_setfield(L, -2, name);
 }
 
-static void fill_metatable(lua_State *L, int metatable)
+/* Ends the metatable at `metatable` with the table of methods that is on the top. */
+static void finish_metatable(lua_State *L, int metatable, const char *name, lua_CFunction gc)
 {
-    static const char name[] = "zklua.core.Client";
+    lua_setfield(L, metatable, "__index");
+    lua_pushcfunction(L, gc);
+    lua_setfield(L, metatable, "__gc");
+    lua_pushstring(L, name);
+    lua_setfield(L, metatable, "__name");
+    lua_pushstring(L, name); /* hides __gc: nobody but the collector frees an object */
+    lua_setfield(L, metatable, "__metatable");
+}
+
+static void fill_client(lua_State *L, int metatable)
+{
     lua_newtable(L);
     set_functions(L, metatable, zkl_client_methods);
     set_functions(L, metatable, zkl_request_methods);
     set_guarded(L, metatable, "event", zkl_method_event, zkl_body_event);
     set_guarded(L, metatable, "output", zkl_method_output, zkl_body_output);
-    lua_setfield(L, metatable, "__index");
-    lua_pushcfunction(L, zkl_method_gc);
-    lua_setfield(L, metatable, "__gc");
-    lua_pushstring(L, name);
-    lua_setfield(L, metatable, "__name");
-    lua_pushstring(L, name); /* hides __gc: nobody but the collector frees a client */
-    lua_setfield(L, metatable, "__metatable");
+    finish_metatable(L, metatable, "zklua.core.Client", zkl_method_gc);
+}
+
+static void fill_server(lua_State *L, int metatable)
+{
+    lua_newtable(L);
+    set_functions(L, metatable, zkl_server_methods);
+    set_guarded(L, metatable, "output", zkl_method_server_output, zkl_body_server_output);
+    finish_metatable(L, metatable, "zklua.core.Server", zkl_server_gc);
 }
 
 int luaopen_zklua_core(lua_State *L);
@@ -290,7 +311,11 @@ int luaopen_zklua_core(lua_State *L)
     lua_newtable(L);
     int metatable = lua_gettop(L);
     push_words(L);
-    fill_metatable(L, metatable);
+    fill_client(L, metatable);
+    lua_newtable(L);
+    int server_metatable = lua_gettop(L);
+    lua_pushvalue(L, metatable + 1);
+    fill_server(L, server_metatable);
 
     lua_newtable(L);
     set_functions(L, metatable, functions);
@@ -299,6 +324,8 @@ int luaopen_zklua_core(lua_State *L)
     lua_pushinteger(L, (lua_Integer)zkl_fork_count());
     lua_pushcclosure(L, core_forked, 3);
     lua_setfield(L, -2, "forked");
+    push_function(L, server_metatable, zkl_new_server);
+    lua_setfield(L, -2, "server");
     push_codes(L);
     lua_setfield(L, -2, "codes");
     lua_pushstring(L, ZKLUA_VERSION);

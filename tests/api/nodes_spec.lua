@@ -1,5 +1,5 @@
 -- Programs that read and write nodes.
-local program = require("api.program")(it, pending)
+local program, _, apart = require("api.program")(it, pending)
 local apache = require("support.apache")
 
 describe("a program", function()
@@ -36,7 +36,7 @@ describe("a program", function()
     assert.error_matches(function() c:exists("/leader") end, "closed")
   end)
 
-  program("knows the three answers of exists by their codes", function(servers, zk)
+  apart("knows the three answers of exists by their codes", function(servers, zk)
     local c = assert(zk.connect(servers))
     local answer, message, code = c:exists("/nobody")
     assert.is_false(answer)

@@ -17,6 +17,11 @@ describe("a connect string", function()
     { "[::1]", { "[::1]:2181" } },
     { "[fe80::1%eth0]:7,a/z", { "[fe80::1%eth0]:7", "a:2181" }, "/z" },
     { { "a", "b:2" }, { "a:2181", "b:2" } },
+    { "memory:", { "memory:" } },
+    { "memory:/", { "memory:" } },
+    { " memory:/app/x", { "memory:" }, "/app/x" },
+    { { "memory:/app" }, { "memory:" }, "/app" },
+    { "memory:80", { "memory:80" } }, -- a host of that name
   }) do
     it("is read: " .. tostring(case[1]), function()
       assert.same({ endpoints = case[2], chroot = case[3] }, connection.parse(case[1]))
@@ -25,7 +30,7 @@ describe("a connect string", function()
 
   for _, text in ipairs({
     "", ",", "/", "/app", "a:", "a:0", "a:65536", "a:b", "a:1:2", "::1", "[::1", "[::1]x", "a b",
-    "a//x", "a/./x", "a/x//", "local:", "memory:", "local:/tmp/x",
+    "a//x", "a/./x", "a/x//", "local:", "local:/tmp/x", "memory:,a:1", "memory:a", "memory:/a//b",
   }) do
     it("is refused, with a reason: " .. text, function()
       local place, problem = connection.parse(text)
