@@ -1,0 +1,408 @@
+local host = require("server.host")
+
+local MIB = 1024 * 1024
+
+describe("a connection", function()
+  local h
+  local function new(options)
+    h = host.new(options)
+    return h
+  end
+  after_each(function()
+    if h then
+      h:free()
+      h = nil
+    end
+  end)
+
+  describe("the handshake", function()
+    it("answers when the session is durable, not before", function()
+      new()
+      local c = h:connect()
+      c:handshake({ timeout_ms = 10000 })
+      assert.are.same({}, c:brief())
+      assert.are.equal(1, h:log())
+      h:drain()
+      assert.are.same({}, c:brief())
+      h:commit()
+      local answer = c:receive()[1]
+      assert.are.equal(10000, answer.timeout)
+      assert.are.equal(37, answer.size)
+      assert.are.equal(16, #answer.password)
+      assert.are.same({ "new" }, h:news())
+    end)
+
+    it("answers an old client without the readOnly byte", function()
+      new()
+      local c = h:connect()
+      c:handshake({ has_readonly = false })
+      h:settle()
+      assert.are.equal(36, c:receive()[1].size)
+    end)
+
+    for _, case in ipairs({
+      { asks = 10000, gets = 10000 }, { asks = 1, gets = 4000 }, { asks = -7, gets = 4000 },
+      { asks = 2147483647, gets = 40000 }, { asks = 4000, gets = 4000 },
+    }) do
+      it(("grants %d ms to who asks for %d"):format(case.gets, case.asks), function()
+        new()
+        local c = h:connect()
+        c:handshake({ timeout_ms = case.asks })
+        h:settle()
+        assert.are.equal(case.gets, c:receive()[1].timeout)
+      end)
+    end
+
+    it("takes any password from who has no session", function()
+      for _, password in ipairs({ "", "short", ("x"):rep(200) }) do
+        new()
+        local c = h:connect()
+        c:handshake({ password = password })
+        h:settle()
+        assert.are.same({ "session" }, c:brief())
+        h:free()
+      end
+      h = nil
+    end)
+
+    it("closes on who has seen what is not durable here", function()
+      new()
+      local writer = h:attach()
+      writer:create("/a")
+      h:log() -- the zxid exists, but only in the log
+      local c = h:connect()
+      c:handshake({ last_zxid_seen = "0x2" })
+      assert.are.equal("at once", c.gone)
+      assert.are.same({}, c:brief())
+      assert.are.same({ "new", "ahead" }, h:news())
+      h:commit()
+      local d = h:connect()
+      d:handshake({ last_zxid_seen = "0x2" })
+      h:settle()
+      assert.are.same({ "session" }, d:brief())
+    end)
+  end)
+
+  describe("coming back", function()
+    it("finds its session on another connection, at once", function()
+      new()
+      local a = h:attach()
+      a:close()
+      local b = h:connect()
+      b:handshake({ session_id = a.session, password = a.password, timeout_ms = 6000 })
+      local answer = b:receive()[1]
+      assert.are.equal(a.session, answer.session)
+      assert.are.equal(a.password, answer.password)
+      assert.are.equal(6000, answer.timeout)
+      assert.are.equal(0, h:log())
+    end)
+
+    it("closes the connection that had the session, and forgets what it had sent", function()
+      new()
+      local a = h:attach()
+      a:create("/mine")
+      a:feed(host.request_frame(9, host.op.set, { path = "/mine" }):sub(1, 10))
+      local b = h:connect()
+      b:handshake({ session_id = a.session, password = a.password })
+      assert.are.equal("at once", a.gone)
+      assert.are.same({ "session" }, b:brief())
+      h:settle()
+      assert.are.same({}, a:brief())
+      assert.are.equal("OK", b:code("get", { path = "/mine" }))
+      assert.are.same({ "new", "moved" }, h:news())
+    end)
+
+    it("waits with its reads for writes of the connection before", function()
+      new()
+      local a = h:attach()
+      a:create("/mine")
+      local b = h:connect()
+      b:handshake({ session_id = a.session, password = a.password })
+      b:get("/mine")
+      h:drain()
+      assert.are.same({ "session" }, b:brief())
+      h:settle()
+      assert.are.same({ "1 OK" }, b:brief())
+    end)
+
+    local wrong = {
+      { "a wrong password", function(a) return a.session, ("x"):rep(16) end },
+      { "an empty password", function(a) return a.session, "" end },
+      { "no password", function(a) return a.session, nil end },
+      { "a password too long", function(a) return a.session, a.password .. "x" end },
+      { "the password of no session", function(a) return "0x77", a.password end },
+    }
+    for _, case in ipairs(wrong) do
+      it("is refused with " .. case[1], function()
+        new()
+        local a = h:attach()
+        local session, password = case[2](a)
+        local b = h:connect()
+        local request = { timeout_ms = 10000, session_id = session, password = password,
+          has_readonly = true }
+        b:feed(host.frame({ "connect_request", request }))
+        local answer = b:receive()[1]
+        assert.is_true(answer.refused)
+        assert.are.equal(("\0"):rep(16), answer.password)
+        assert.are.equal("after output", b.gone)
+        assert.is_nil(a.gone)
+        assert.are.same({ "new", "refused" }, h:news())
+      end)
+    end
+
+    it("waits for a close that is under way, and is refused then", function()
+      new()
+      local a = h:attach()
+      a:send("close")
+      h:log()
+      local b = h:connect()
+      b:handshake({ session_id = a.session, password = a.password })
+      assert.are.same({}, b:brief())
+      assert.is_nil(b.gone)
+      h:commit()
+      assert.are.same({ "refused" }, b:brief())
+      assert.are.equal("after output", b.gone)
+      assert.are.same({ "1 OK" }, a:brief())
+    end)
+
+    it("may leave while it waits for that", function()
+      new()
+      local a = h:attach()
+      a:send("close")
+      h:log()
+      local b = h:connect()
+      b:handshake({ session_id = a.session, password = a.password })
+      b:close()
+      h:commit()
+      assert.are.equal(0, h.server:count().sessions)
+    end)
+  end)
+
+  describe("limits", function()
+    it("counts connections in all", function()
+      new({ connection_max = 2 })
+      local a = h:connect()
+      assert(h:connect())
+      local none, status = h:connect()
+      assert.is_nil(none)
+      assert.are.equal("LIMIT", status)
+      assert.are.same({ "limit" }, h:news())
+      a:close()
+      assert(h:connect())
+    end)
+
+    it("counts connections of one address", function()
+      new({ connection_per_address_max = 2 })
+      local one, two = { address = "\10\0\0\1" }, { address = "\10\0\0\2" }
+      local a = h:connect(one)
+      assert(h:connect(one))
+      assert.is_nil((h:connect(one)))
+      assert(h:connect(two))
+      for _ = 1, 5 do
+        assert(h:connect({ address = "" })) -- Unix sockets are not counted
+      end
+      a:close()
+      assert(h:connect(one))
+      assert.is_nil((h:connect(one)))
+    end)
+
+    it("gives ten seconds from accept to a session, in all", function()
+      new()
+      local c = h:connect()
+      local d = h:connect()
+      c:feed("\0")
+      h:after(6000)
+      c:feed("\0")
+      d:handshake()
+      h:log() -- never durable
+      assert.is_nil(c.gone)
+      h:after(3999)
+      assert.is_nil(c.gone)
+      h:after(1)
+      assert.are.equal("at once", c.gone)
+      assert.are.equal("at once", d.gone)
+    end)
+
+    it("is not closed for being idle once it has a session", function()
+      new({ sessions_keep = true })
+      local c = h:attach()
+      h:after(100000000)
+      assert.is_nil(c.gone)
+      assert.are.same({ "1 OK" }, (function()
+        c:send("exists", { path = "/" })
+        return c:brief()
+      end)())
+    end)
+
+    it("gives ten seconds to take the last output", function()
+      new({ sessions_keep = true })
+      local c = h:attach()
+      c.stuck = true
+      c:send("close")
+      h:settle()
+      assert.is_nil(c.gone)
+      h:after(9999)
+      assert.is_nil(c.gone)
+      h:after(1)
+      assert.are.equal("at once", c.gone)
+    end)
+  end)
+
+  describe("output", function()
+    --- Pipelined gets of a node of half a MiB.
+    local function gets(c, count)
+      local frames = {}
+      for i = 1, count do
+        c:expect(100 + i, host.op.get)
+        frames[i] = host.request_frame(100 + i, host.op.get, { path = "/large" })
+      end
+      return table.concat(frames)
+    end
+    local function large(c)
+      assert.are.equal("OK", c:code("create",
+        { path = "/large", data = ("x"):rep(MIB / 2), acl = host.OPEN_ACL }))
+    end
+
+    it("keeps its address until it is sent", function()
+      new()
+      local c = h:attach()
+      c.stuck = true
+      c:get("/")
+      h.server:next_connection()
+      local bytes, address = h.server:output(c.number)
+      for _ = 1, 1000 do
+        c:get("/")
+      end
+      local again, same = h.server:output(c.number)
+      assert.are.equal(bytes, again)
+      assert.are.equal(address, same)
+      h.server:sent(c.number, 10)
+      local rest, later = h.server:output(c.number)
+      assert.are.equal(bytes:sub(11), rest)
+      assert.are_not.equal(address, later)
+      h.server:sent(c.number, #rest)
+      c.bytes = bytes
+      c.stuck = false
+      c:take_output()
+      assert.are.equal(1001, #c:receive())
+    end)
+
+    it("over 4 MiB stops reading, and goes on when it was sent", function()
+      new()
+      local c = h:attach()
+      large(c)
+      c.stuck = true
+      c:feed(gets(c, 100))
+      assert.is_false(h.server:reads(c.number))
+      local counts = h.server:count()
+      assert.is_true(counts.memory_bytes < 24 * MIB)
+      c.stuck = false
+      c:take_output()
+      assert.is_true(h.server:reads(c.number))
+      h:drain()
+      local answers = c:receive()
+      assert.are.equal(100, #answers)
+      for i, answer in ipairs(answers) do
+        assert.are.equal(100 + i, answer.xid)
+        assert.are.equal(MIB / 2, #answer.result.data)
+      end
+      assert.is_nil(c.gone)
+    end)
+
+    it("over 4 MiB holds back what was deferred, and keeps the order", function()
+      new()
+      local c = h:attach()
+      large(c)
+      c.stuck = true
+      local first = c:set("/large", ("y"):rep(MIB / 2))
+      c:feed(gets(c, 40))
+      local second = c:create("/second")
+      c:get("/second")
+      c:send("close")
+      h:log()
+      h:commit()
+      assert.is_nil(c.gone)
+      assert.is_true(h.server:count().memory_bytes < 24 * MIB)
+      c.stuck = false
+      c:take_output()
+      h:drain()
+      local answers = c:receive()
+      assert.are.equal(44, #answers)
+      assert.are.equal(first, answers[1].xid)
+      for i = 1, 40 do
+        assert.are.equal(100 + i, answers[1 + i].xid)
+      end
+      assert.are.equal(second, answers[42].xid)
+      assert.are.equal(second + 1, answers[43].xid)
+      assert.are.equal("d", answers[43].result.data)
+      assert.are.equal(host.op.close, answers[44].op)
+      assert.are.equal("after output", c.gone)
+    end)
+
+    it("over 16 MiB closes who does not read, and nobody else notices", function()
+      new()
+      local c, d, writer = h:attach(), h:attach(), h:attach()
+      for _, watcher in ipairs({ c, d }) do
+        watcher:send("add_watch", { path = "/" .. ("p"):rep(100000), kind = 1 })
+      end
+      local path = "/" .. ("p"):rep(100000)
+      c.stuck = true
+      writer:create(path)
+      for _ = 1, 180 do
+        writer:set(path, "")
+        h:settle()
+      end
+      assert.are.equal("at once", c.gone)
+      assert.is_nil(d.gone)
+      assert.are.equal(182, #d:receive())
+      assert.are.equal(181, #writer:receive())
+      local news = h:news()
+      assert.are.equal("slow", news[#news])
+      assert.are.equal(2, h.server:count().connections)
+    end)
+  end)
+
+  describe("memory", function()
+    it("is at most 1 KiB for one that is idle with its session", function()
+      new()
+      for _ = 1, 200 do
+        h:attach()
+      end
+      local before = h.server:count()
+      for i = 1, 1000 do
+        local c = h:attach()
+        c:get("/")
+        c:feed(host.request_frame(77, host.op.ping):sub(1, i % 2 == 0 and 12 or 0))
+      end
+      local counts = h.server:count()
+      assert.are.equal(1200, counts.connections)
+      local each = (counts.memory_bytes - before.memory_bytes) / 1000
+      assert.is_true(each <= 1024, each .. " bytes each")
+    end)
+
+    it("is all given back when they close", function()
+      new()
+      local list = {}
+      for i = 1, 50 do
+        list[i] = h:attach()
+        list[i]:send("add_watch", { path = "/w" .. i, kind = 0 })
+        list[i]:create("/n" .. i)
+        list[i]:get("/n" .. i)
+        list[i]:feed("\0\0\0")
+      end
+      for _, c in ipairs(list) do
+        c:close()
+      end
+      h:settle()
+      assert.are.equal(0, h.server:count().connections)
+      assert.are.equal(0, h.server:count().watches)
+      assert.are.equal(0, h.server:count().outstanding)
+    end)
+
+    it("asks the allocator for nothing while reads go on", function()
+      local _, allocations = require("zklua_testing").server.bench(20)
+      local _, again = require("zklua_testing").server.bench(60)
+      assert.are.equal(allocations, again)
+    end)
+  end)
+end)
