@@ -9,10 +9,10 @@ local STRICT = "setmetatable(_G, { __newindex = function(_, name) "
   .. "error('global ' .. name, 2) end }) "
 local FRAGMENT = [[local zk = require("zklua") local c = assert(zk.connect()) ]]
 
--- The example with its line numbers on the page, its server ours.
+-- The example with its line numbers on the page, its server ours unless it brings its own.
 local function program_of(block, servers)
-  local code = block.code:gsub('zk%.connect%("[^"]*"', function()
-    return ("zk.connect(%q"):format(servers)
+  local code = block.code:gsub('zk%.connect%("([^"]*)"', function(named)
+    return ("zk.connect(%q"):format(named == "memory:" and named or servers)
   end)
   local fragment = block.kind == "fragment"
   return STRICT .. (fragment and FRAGMENT or "") .. ("\n"):rep(block.line - 1) .. code

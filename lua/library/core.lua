@@ -211,7 +211,7 @@ function core.server(options) end
 
 --- The driver's calls, results as in zklua/server.h. Connections are numbers; one that is closed
 --- raises, but for `closed`. After each call ask `changed` until it gives nil. As with clients, a
---- child of fork has no part in it, and a finalizer that runs in the middle of `output` none either.
+--- child of fork has no part in it, nor has a finalizer that runs in the middle of `output`.
 ---@class zklua.core.Server
 local server = {}
 
@@ -239,8 +239,8 @@ function server:tick() end
 ---@param session string  "0x..."
 ---@return boolean
 function server:expire(session) end
---- The oldest piece of news, taken off: "new" "moved" "closed" "expired" "refused" "ahead" "limit"
---- "protocol" "slow" "nomem" "stall"; nil for none.
+--- The oldest piece of news, taken off: "new" "moved" "closed" "expired" "refused" "ahead"
+--- "limit" "protocol" "slow" "nomem" "stall"; nil for none.
 ---@return string|nil kind, string|nil session, string|nil detail
 function server:event() end
 --- nodes, ephemerals, watches, sessions, connections, memory (bytes held in C)
