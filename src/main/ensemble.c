@@ -139,7 +139,7 @@ static bool write_text(const char *name, const char *text)
 static bool write_config(const struct export *export, size_t index)
 {
     static const char head[] =
-        "# Written by zklua server --to-ensemble. Where this folder is moved, dataDir moves along.\n"
+        "# Written by zklua server --to-ensemble. Where this folder moves, dataDir moves along.\n"
         "# Every server of the ensemble needs its folder before the first of them starts.\n"
         "tickTime=2000\n"
         "initLimit=10\n"

@@ -290,7 +290,7 @@ static int run_options(int argc, char **argv, struct plan *plan)
         if (valued) i++;
     }
     if (data != NULL && plan->memory) return misused("--data and --memory exclude each other");
-    if (data != NULL && strlen(data) >= ZKL_ZOO_CFG_PATH_MAX) return misused("--data: the name is too long");
+    if (data != NULL && strlen(data) >= ZKL_ZOO_CFG_PATH_MAX) return misused("--data: too long");
     if (data != NULL) strcpy(plan->cfg.data_directory, data);
     else if (!plan->memory && plan_state_directory(plan) != ZKL_EXIT_OK) return ZKL_EXIT_FAILED;
     return serve(plan);

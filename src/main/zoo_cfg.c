@@ -240,7 +240,7 @@ static void read_server(struct reader *reader, const char *key, const char *valu
 static const char no_tls[] = "TLS is not served yet";
 static const char no_admin[] = "there is no admin server; four-letter words tell the same";
 static const char no_metrics[] = "metrics are told by the four-letter word mntr only";
-static const char no_throttle[] = "requests are not throttled; limits of memory and of connections are";
+static const char no_throttle[] = "there are limits of memory and of connections instead";
 static const char always[] = "it is always so here";
 
 static const struct key keys[] = {

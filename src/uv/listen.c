@@ -305,7 +305,8 @@ int zkl_listeners_port(const struct zkl_listeners *listeners)
 {
     for (size_t i = 0; i < listeners->count; i++) {
         const struct listener *listener = &listeners->each[i];
-        if (!listener->is_pipe && listener->name[0] != '\0') return atoi(strrchr(listener->name, ':') + 1);
+        if (listener->is_pipe || listener->name[0] == '\0') continue;
+        return atoi(strrchr(listener->name, ':') + 1);
     }
     return -1;
 }
