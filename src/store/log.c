@@ -62,7 +62,8 @@ void zkl_log_reader_close(struct zkl_log_reader *reader)
 static bool view_reserve(struct zkl_log_reader *reader, size_t size)
 {
     if (size <= reader->capacity) return true;
-    size_t capacity = size > BUFFER_SIZE ? size : BUFFER_SIZE;
+    size_t capacity = reader->size < BUFFER_SIZE ? (size_t)reader->size : BUFFER_SIZE;
+    if (capacity < size) capacity = size;
     uint8_t *buffer = zkl_reallocate(&reader->place->allocator, reader->buffer,
                                      reader->capacity, capacity);
     if (buffer == NULL) return false;

@@ -79,10 +79,11 @@ static int write_explains(struct zkl_log_reader *reader, int64_t at, const char 
     if (head == NULL) return reader->error;
     int64_t end = extent(head, at);
     if (end < 0) return 0;
-    if (end <= reader->size) return sector_missing(reader, at, end);
+    int missing = end > reader->size ? 1 : sector_missing(reader, at, end);
+    if (missing != 1) return missing;
     *why = "it is whole but for its length";
-    int answer = whole_but_length(reader, at);
-    return answer < 0 ? answer : !answer;
+    int whole = whole_but_length(reader, at);
+    return whole < 0 ? whole : !whole;
 }
 
 enum { SCAN = 64 * 1024 };

@@ -140,7 +140,10 @@ static int disk_read(lua_State *L)
 {
     struct zkl_disk *disk = to_disk(L);
     int file = open_file(L, disk, ZKL_OPEN_READ);
-    if (file < 0) return 0;
+    if (file < 0) {
+        lua_pushnil(L);
+        return 1;
+    }
     const struct inode *inode = &disk->inodes[disk->handles[file].inode];
     lua_pushlstring(L, (const char *)inode->cache, (size_t)inode->size);
     disk->files.close(disk, file);
