@@ -20,7 +20,8 @@ describe("a session's password", function()
 
   it("is the beginning of a hash of secret and id otherwise", function()
     -- printf 'ssssssssssssssssssss\1\0\0\17\140\346\0\16' | sha1sum
-    assert.are.equal("19ca2b3e53f58afb66efb98ae714f656", hex(sessions.password("0x100000f60e6000e", SECRET)))
+    assert.are.equal("19ca2b3e53f58afb66efb98ae714f656",
+      hex(sessions.password("0x100000f60e6000e", SECRET)))
   end)
 
   it("differs with the id, and with the secret", function()

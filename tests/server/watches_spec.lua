@@ -87,7 +87,8 @@ describe("the server's watches", function()
     add(2, "/a/b", CHILD)
     add(3, "/a", RECURSIVE)
     assert.are.same({ 1, 2, 3 }, sorted(t:fire(DELETED, "/a/b")))
-    assert.are.equal(PERSISTENT + RECURSIVE, t:kinds(1, "/a/b")) -- one-shot ones are gone all the same
+    -- Those that tell once are gone, also where another one told already.
+    assert.are.equal(PERSISTENT + RECURSIVE, t:kinds(1, "/a/b"))
     assert.are.same({ 1, 3 }, sorted(t:fire(DELETED, "/a/b")))
     assert.are.same({ 1 }, sorted(t:fire(CHANGED, "/b")))
   end)
