@@ -5,6 +5,25 @@
 
 enum { ALIGNMENT = 8 };
 
+/* Under AddressSanitizer a block that was given back may not be touched, but for its link, nor
+ * what no block was made of yet: the pool hides neither from it. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WATCHED
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define WATCHED
+#endif
+#ifdef WATCHED
+void __asan_poison_memory_region(const volatile void *at, size_t size);
+void __asan_unpoison_memory_region(const volatile void *at, size_t size);
+#define FORBID(at, size) __asan_poison_memory_region(at, size)
+#define ALLOW(at, size) __asan_unpoison_memory_region(at, size)
+#else
+#define FORBID(at, size) ((void)(at), (void)(size))
+#define ALLOW(at, size) ((void)(at), (void)(size))
+#endif
+
 void zkl_pool_init(struct zkl_pool *pool, const struct zkl_allocator *allocator)
 {
     *pool = (struct zkl_pool) { .allocator = *allocator };
@@ -16,6 +35,7 @@ void zkl_pool_free(struct zkl_pool *pool)
         struct zkl_pool_block *page = pool->pages;
         pool->pages = page->next;
         pool->total -= ZKL_POOL_PAGE_SIZE;
+        ALLOW(page, ZKL_POOL_PAGE_SIZE);
         zkl_release(&pool->allocator, page, ZKL_POOL_PAGE_SIZE);
     }
     ZKL_ASSERT(pool->total == 0);
@@ -36,8 +56,10 @@ static void put(struct zkl_pool *pool, void *block, size_t rounded_size)
 {
     struct zkl_pool_block **list = list_of(pool, rounded_size);
     struct zkl_pool_block *first = block;
+    ALLOW(first, sizeof *first);
     first->next = *list;
     *list = first;
+    FORBID(first + 1, rounded_size - sizeof *first);
 }
 
 /* What is left of the page before is too small for this block, but not for every one. */
@@ -52,6 +74,7 @@ static bool begin_page(struct zkl_pool *pool)
     size_t header_size = rounded(sizeof *page);
     pool->fresh = (uint8_t *)page + header_size;
     pool->fresh_size = ZKL_POOL_PAGE_SIZE - header_size;
+    FORBID(pool->fresh, pool->fresh_size);
     return true;
 }
 
@@ -63,17 +86,20 @@ void *zkl_pool_take(struct zkl_pool *pool, size_t size)
         if (block != NULL) pool->total += size;
         return block;
     }
-    size = rounded(size);
-    struct zkl_pool_block **list = list_of(pool, size);
+    size_t rounded_size = rounded(size);
+    struct zkl_pool_block **list = list_of(pool, rounded_size);
     if (*list != NULL) {
         struct zkl_pool_block *block = *list;
         *list = block->next;
+        FORBID(block, rounded_size);
+        ALLOW(block, size);
         return block;
     }
-    if (pool->fresh_size < size && !begin_page(pool)) return NULL;
+    if (pool->fresh_size < rounded_size && !begin_page(pool)) return NULL;
     void *block = pool->fresh;
-    pool->fresh += size;
-    pool->fresh_size -= size;
+    ALLOW(block, size);
+    pool->fresh += rounded_size;
+    pool->fresh_size -= rounded_size;
     return block;
 }
 
