@@ -103,12 +103,19 @@ function growth:reserve()
   return kind
 end
 
---- `count` changes, all reserved before the first is applied.
+local STATS = "/zookeeper/config" -- any node that is not in the digest
+
+--- `count` changes, all reserved before the first is applied; then now and then usage is counted.
 function growth:batch(count)
   for _ = 1, count do
     self:reserve()
   end
   self.tree:apply()
+  if self.random.below(4) == 0 then
+    local data = ("count=%d"):format(self.random.below(1000))
+    assert(self.tree:set_stats(STATS, data))
+    self.model.nodes[STATS].data = data
+  end
 end
 
 --- A list of what the tree says otherwise than the model; empty when all is right.
