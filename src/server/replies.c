@@ -37,9 +37,11 @@ void zkl_reply_header(struct zkl_connection *connection, int32_t xid, int32_t co
 {
     struct zkl_reply_header header = { xid, connection->server->zxid, code };
     struct zkl_writer writer;
+    /* Apache answers an operation it does not know before it asks for a zxid. */
+    if (code == ZKL_CODE_UNIMPLEMENTED) header.zxid = -1;
     if (!zkl_reply_begin(connection, &writer, &header, 0)) return;
     zkl_reply_end(connection, &writer);
-    connection->last_zxid = header.zxid;
+    connection->last_zxid = connection->server->zxid;
 }
 
 static size_t result_size(const struct zkl_result *result)
