@@ -1,7 +1,10 @@
 /* The server as its own files see it, and which file does what.
  *
  *   txn.c          the log's records
- *   tree.c         znodes: finding, restoring     (tree.h; acls.c: access lists)
+ *   acls.c         access lists, and what they allow
+ *   schemes.c      which ids a list may name; lists on their way in and out
+ *   identities.c   who a connection is            (addresses.c: IP addresses as text)
+ *   tree.c         znodes: finding, restoring     (tree.h)
  *   node.c         what one znode shows, and its digest
  *   change.c       changes of the tree            (reserve.c: the memory they need)
  *   prep.c         requests into proposals        (prep.h; overlay.c: what is not yet applied)
@@ -11,7 +14,7 @@
  *   replay.c       entries of a log into the tree
  *   snapshot.c     the tree as a file's bytes     (restore.c: and back)
  *   why.c          what zkl_server_why says
- *   sessions.c     the table and its clock        (sessions.h)
+ *   sessions.c     the table and its clock        (sessions.h; password.c: their passwords)
  *   watches.c      who watches what               (watches.h)
  *   connection.c   accept, output, limits, the end of a connection
  *   blocks.c       memory of buffers between two uses
