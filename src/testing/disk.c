@@ -363,14 +363,25 @@ static int disk_remove(void *context, const char *path, const char *text)
     return 0;
 }
 
+static void add_directory(struct zkl_disk *disk, const char *path, size_t size)
+{
+    char directory[NAME_MAX_SIZE] = "";
+    ZKL_ASSERT(size < NAME_MAX_SIZE);
+    memcpy(directory, path, size);
+    if (find_directory(disk, directory) >= 0) return;
+    ZKL_ASSERT(disk->directory_count < DIRECTORIES_MAX);
+    memcpy(disk->directories[disk->directory_count++], directory, size + 1);
+}
+
 /* Directories are made and synced in one: posix.c does that. */
 static int disk_make_directory(void *context, const char *path)
 {
     struct zkl_disk *disk = context;
     int status = enter(disk, CALL_MAKE_DIRECTORY);
-    if (status != 0 || find_directory(disk, path) >= 0) return status;
-    ZKL_ASSERT(disk->directory_count < DIRECTORIES_MAX && strlen(path) < NAME_MAX_SIZE);
-    memcpy(disk->directories[disk->directory_count++], path, strlen(path) + 1);
+    if (status != 0) return status;
+    for (size_t size = 1; size <= strlen(path); size++) { /* its parents, then itself */
+        if (path[size] == '/' || path[size] == 0) add_directory(disk, path, size);
+    }
     return 0;
 }
 
