@@ -188,8 +188,8 @@ static void put_session_part(struct text *text, const struct zkl_connection *con
 
 static void put_connection(struct text *text, const struct zkl_connection *connection, bool brief)
 {
-    int64_t interest =
-        (connection->reads ? 1 : 0) + (zkl_connection_waiting(connection) > 0 ? 4 : 0);
+    bool writes = zkl_buffer_size(&connection->shown) > 0;
+    int64_t interest = (connection->reads ? 1 : 0) + (writes ? 4 : 0);
     put(text, " ");
     put_address(text, connection);
     put_named(text, "[", interest);
