@@ -1,11 +1,12 @@
-/* loader PROTOCOL PORT OPERATION WINDOW COUNT [CONNECTIONS [SECONDS]]
+/* loader PROTOCOL PORT OPERATION WINDOW COUNT [CONNECTIONS [SECONDS [PID]]]
  *
  * The fastest client one can write in a few pages: no threads, no decoding beyond the reply's
  * header, at most WINDOW requests in flight on each connection, COUNT in all or as many as
  * SECONDS allow. What it reaches is what the server gives; others are measured against it.
  *
  * PROTOCOL: zookeeper or redis. OPERATION: get, set, create, delete; mixed: nine gets, one set;
- * fill: creates /b/n0000000 and so on, and leaves them there. */
+ * fill: creates /b/n0000000 and so on, and leaves them there. PID is the server's: what each
+ * request costs it in CPU time is said too, which a busy machine disturbs less than the rate. */
 #define _DEFAULT_SOURCE
 #include "measure.h"
 #include "protocol.h"
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WINDOW_MAX 1000
@@ -231,6 +233,18 @@ static void warm_up(struct loader *l, size_t count, size_t window, double second
     drive(l, l->operation, window, seconds / 10, NULL);
 }
 
+/* CPU time that the process has used; 0 for none. */
+static double cpu_s(pid_t pid)
+{
+    clockid_t clock;
+    struct timespec used;
+    if (pid == 0) return 0;
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0) {
+        measure_fail("no process %ld", (long)pid);
+    }
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
 /* Numbers below each connection's `next` were sent in the phase before. */
 static void undo_creates(struct loader *l)
 {
@@ -269,7 +283,7 @@ int main(int argc, char **argv)
 {
     if (argc < 6) {
         measure_fail("loader zookeeper|redis PORT get|set|create|delete|mixed|fill WINDOW COUNT "
-                     "[CONNECTIONS [SECONDS]]");
+                     "[CONNECTIONS [SECONDS [PID]]]");
     }
     static struct loader loader;
     struct loader *l = &loader;
@@ -277,6 +291,7 @@ int main(int argc, char **argv)
     int port = (int)number_argument(argc, argv, 2, 0, 65535);
     bool fill = strcmp(argv[3], "fill") == 0;
     double seconds = argc > 7 ? strtod(argv[7], NULL) : 3600;
+    pid_t server = argc > 8 ? (pid_t)strtol(argv[8], NULL, 10) : 0;
     l->protocol = protocol_by_name(argv[1]);
     l->operation = operation_by_name(argv[3]);
     l->mixed = strcmp(argv[3], "mixed") == 0;
@@ -299,7 +314,9 @@ int main(int argc, char **argv)
     }
     set_numbers(l, 0, count);
     measure_start(&measure, count * l->connection_count);
+    double server_before_s = cpu_s(server);
     drive(l, operation, window, seconds, &measure);
+    printf("server_us=%.3f ", (cpu_s(server) - server_before_s) * 1e6 / (double)sum_sent(l));
     measure_report(&measure, sum_sent(l));
 
     /* What is prepared and cleaned up need not take long. */
