@@ -12,7 +12,7 @@
 
 #define METATABLE "zklua.testing.prep"
 
-enum { CONNECTIONS_MAX = 64 };
+enum { CONNECTIONS_MAX = 64, HELD_MAX = 20000 };
 
 struct prep_object {
     struct zkl_testing_allocator allocator; /* first: objects.h */
@@ -21,6 +21,8 @@ struct prep_object {
     struct zkl_clock clock;
     struct zkl_connection *connections[CONNECTIONS_MAX];
     size_t connection_count;
+    void *held[HELD_MAX]; /* blocks of the tree's pool, of one size after the other */
+    size_t held_sizes[HELD_MAX], held_count;
 };
 
 static struct prep_object *to_object(lua_State *L)
@@ -95,9 +97,41 @@ static int prep_new(lua_State *L)
     return zkl_testing_push_object(L, METATABLE);
 }
 
+/* exhaust(): no memory from here on, not even what the tree's pool has kept. */
+static int prep_exhaust(lua_State *L)
+{
+    struct prep_object *object = to_object(L);
+    object->allocator.requests = 0;
+    object->allocator.fail_from = 1;
+    object->allocator.fail_to = INT64_MAX;
+    for (size_t size = ZKL_POOL_BLOCK_MAX; size > 0; size -= 8) {
+        void *block;
+        while ((block = zkl_pool_take(&object->server->tree.pool, size)) != NULL) {
+            if (object->held_count == HELD_MAX) return luaL_error(L, "too much to hold");
+            object->held_sizes[object->held_count] = size;
+            object->held[object->held_count++] = block;
+        }
+    }
+    return 0;
+}
+
+/* relieve(): there is memory again. */
+static int prep_relieve(lua_State *L)
+{
+    struct prep_object *object = luaL_checkudata(L, 1, METATABLE);
+    object->allocator.fail_from = object->allocator.fail_to = 0;
+    while (object->held_count > 0) {
+        object->held_count--;
+        zkl_pool_give_back(&object->server->tree.pool, object->held[object->held_count],
+                           object->held_sizes[object->held_count]);
+    }
+    return 0;
+}
+
 static int prep_free(lua_State *L)
 {
     struct prep_object *object = luaL_checkudata(L, 1, METATABLE);
+    if (object->server != NULL) prep_relieve(L);
     zkl_server_free(object->server);
     object->server = NULL;
     return zkl_testing_push_memory(L, &object->allocator);
@@ -154,13 +188,30 @@ static void restore_nodes(lua_State *L, struct zkl_server *server)
     }
 }
 
-/* restore{ zxid=, acls={ { acl= }, ... }, nodes={ { path=, data=, acl=, stat= }, ... },
+static void restore_sessions(lua_State *L, struct zkl_server *server)
+{
+    lua_getfield(L, 2, "sessions");
+    if (!lua_istable(L, -1)) return;
+    lua_pushnil(L);
+    while (lua_next(L, -2) != 0) {
+        uint64_t id = 0;
+        if (!zkl_parse_hex(to_slice(L, -2), &id) ||
+            zkl_server_restore_session(server, (int64_t)id, (int32_t)lua_tointeger(L, -1)) !=
+                ZKL_OK) {
+            luaL_error(L, "session: %s", zkl_server_why(server));
+        }
+        lua_pop(L, 1);
+    }
+}
+
+/* restore{ zxid=, sessions={ [id]=timeout }, acls={ { acl= }, ... }, nodes={ { path=, data=, acl=, stat= }, ... },
  * digest_zxid=, digest= }; without digest_zxid there is no digest section */
 static int prep_restore(lua_State *L)
 {
     struct zkl_server *server = to_object(L)->server;
     luaL_checktype(L, 2, LUA_TTABLE);
     zkl_server_restore_begin(server);
+    restore_sessions(L, server);
     restore_acls(L, server);
     restore_nodes(L, server);
     int status = zkl_server_restore_end(server, zkl_testing_i64_field(L, 2, "zxid"));
@@ -172,15 +223,17 @@ static int prep_restore(lua_State *L)
     return push_status(L, status);
 }
 
-/* replay(payload): status, skipped, why */
+/* replay(payload): status, skipped, and why it was refused */
 static int prep_replay(lua_State *L)
 {
     struct zkl_server *server = to_object(L)->server;
     struct zkl_slice payload = to_slice(L, 2);
     bool skipped;
     payload.base = zkl_testing_guarded(L, payload.base, payload.size);
-    push_status(L, zkl_server_replay(server, payload, &skipped));
+    int status = zkl_server_replay(server, payload, &skipped);
+    push_status(L, status);
     lua_pushboolean(L, skipped);
+    if (status != ZKL_E_CORRUPT) return 2;
     lua_pushstring(L, zkl_server_why(server));
     return 3;
 }
@@ -219,7 +272,7 @@ static int prep_commit(lua_State *L)
 
 /* --- connections and what they ask ----------------------------------------------- */
 
-static int64_t attach(struct prep_object *object, struct zkl_connection *connection)
+static void attach(struct prep_object *object, struct zkl_connection *connection)
 {
     uint8_t frame[64];
     const uint8_t password[ZKL_PASSWORD_SIZE] = { 0 };
@@ -231,11 +284,10 @@ static int64_t attach(struct prep_object *object, struct zkl_connection *connect
     zkl_connect_request_write(&writer, &request);
     zkl_frame_end(&writer, start);
     zkl_server_feed(connection, frame, writer.size, object->clock);
-    commit(object, SIZE_MAX);
-    return connection->session != NULL ? connection->session->id : 0;
 }
 
-/* open(): its number and the id of its new session; all that waited is committed */
+/* open(): its number, the id of its new session, and that one's entry of the log; all that
+ * waited is committed */
 static int prep_open(lua_State *L)
 {
     struct prep_object *object = to_object(L);
@@ -247,10 +299,14 @@ static int prep_open(lua_State *L)
         return luaL_error(L, "no connection more");
     }
     object->connections[object->connection_count++] = connection;
-    uint64_t id = (uint64_t)attach(object, connection);
+    attach(object, connection);
+    const struct zkl_proposal *last =
+        ZKL_LIST_ELEMENT(object->server->prep.proposals.previous, struct zkl_proposal, link);
     lua_pushnumber(L, (lua_Number)object->connection_count);
-    lua_pushlstring(L, text, zkl_format_hex(text, id));
-    return 2;
+    lua_pushlstring(L, text, zkl_format_hex(text, (uint64_t)last->header.session_id));
+    lua_pushlstring(L, (const char *)last->payload, last->payload_size);
+    commit(object, SIZE_MAX);
+    return 3;
 }
 
 static int prep_auth(lua_State *L)
@@ -277,6 +333,7 @@ static int prep_ask(lua_State *L)
     struct prep_object *object = to_object(L);
     struct zkl_connection *connection = to_connection(L);
     struct zkl_request request;
+    luaL_argcheck(L, connection->session != NULL, 2, "its session has ended");
     int32_t xid = (int32_t)luaL_optinteger(L, 4, 1), code = 0;
     zkl_testing_to_request(L, 3, &request);
     int status = zkl_prep_request(object->server, connection->session, connection, xid, &request,
@@ -348,6 +405,21 @@ static int prep_reap_deadline(lua_State *L)
 
 /* --- to look at ------------------------------------------------------------------ */
 
+static void push_proposal(lua_State *L, const struct zkl_proposal *proposal)
+{
+    lua_newtable(L);
+    zkl_testing_set_i64(L, "zxid", proposal->header.zxid);
+    zkl_testing_set_i64(L, "digest", (int64_t)proposal->digest);
+    set_number(L, "type", proposal->header.type);
+    set_number(L, "op", proposal->op);
+    set_number(L, "code", proposal->code);
+    set_number(L, "changes", (double)proposal->change_count);
+    set_number(L, "failed_index", (double)proposal->failed_index);
+    set_number(L, "failed_code", proposal->failed_code);
+    zkl_testing_set_slice(L, "payload",
+                          (struct zkl_slice) { proposal->payload, proposal->payload_size });
+}
+
 /* The proposals that wait, oldest first. */
 static int prep_waiting(lua_State *L)
 {
@@ -356,21 +428,18 @@ static int prep_waiting(lua_State *L)
     lua_newtable(L);
     for (struct zkl_list *link = prep->proposals.next; link != &prep->proposals;
          link = link->next) {
-        const struct zkl_proposal *proposal =
-            ZKL_LIST_ELEMENT(link, struct zkl_proposal, link);
-        lua_newtable(L);
-        zkl_testing_set_i64(L, "zxid", proposal->header.zxid);
-        zkl_testing_set_i64(L, "digest", (int64_t)proposal->digest);
-        set_number(L, "type", proposal->header.type);
-        set_number(L, "op", proposal->op);
-        set_number(L, "code", proposal->code);
-        set_number(L, "changes", (double)proposal->change_count);
-        set_number(L, "failed_index", (double)proposal->failed_index);
-        set_number(L, "failed_code", proposal->failed_code);
-        zkl_testing_set_slice(L, "payload", (struct zkl_slice) { proposal->payload,
-                                                                 proposal->payload_size });
+        push_proposal(L, ZKL_LIST_ELEMENT(link, struct zkl_proposal, link));
         lua_rawseti(L, -2, ++count);
     }
+    return 1;
+}
+
+/* The youngest of them. */
+static int prep_last(lua_State *L)
+{
+    const struct zkl_prep *prep = &to_object(L)->server->prep;
+    if (zkl_list_empty(&prep->proposals)) return luaL_error(L, "none waits");
+    push_proposal(L, ZKL_LIST_ELEMENT(prep->proposals.previous, struct zkl_proposal, link));
     return 1;
 }
 
@@ -459,12 +528,14 @@ int zkl_testing_open_prep(lua_State *L)
     static const luaL_Reg METHODS[] = {
         { "ask", prep_ask },           { "auth", prep_auth },
         { "close", prep_close },       { "commit", prep_commit },
-        { "fail", zkl_testing_object_fail },
-        { "free", prep_free },         { "malformed", prep_malformed },
+        { "exhaust", prep_exhaust },   { "fail", zkl_testing_object_fail },
+        { "free", prep_free },         { "last", prep_last },
+        { "malformed", prep_malformed },
         { "memory", zkl_testing_object_memory },
         { "next", prep_next },         { "node", prep_node },
         { "open", prep_open },         { "reap_deadline", prep_reap_deadline },
         { "replay", prep_replay },     { "restore", prep_restore },
+        { "relieve", prep_relieve },
         { "sent", prep_sent },         { "sessions", prep_sessions },
         { "set_time", prep_set_time }, { "start", prep_start },
         { "state", prep_state },       { "tick", prep_tick },

@@ -61,7 +61,7 @@ function prepared.new(options)
   local core = prep.new(options)
   core:start()
   local world = setmetatable({ core = core }, World)
-  world.connection, world.session_id = core:open()
+  world.connection, world.session_id, world.first_entry = core:open()
   return world
 end
 
@@ -71,8 +71,7 @@ function World:ask(fields, connection)
   local status, code = self.core:ask(connection or self.connection, fields)
   assert.are.equal("OK", status)
   assert.are.equal(0, code)
-  local waiting = self.core:waiting()
-  local proposal = waiting[#waiting]
+  local proposal = self.core:last()
   if proposal.op == 14 and proposal.failed_index < proposal.changes then
     return proposal.failed_code, proposal, proposal.failed_index + 1
   end
