@@ -17,7 +17,7 @@ enum errand {
     ERRAND_PURGE
 };
 
-/* What a job's thread does next: asked and done belong to the thread that is named. */
+/* Whose a job is: what it holds is read and written by that thread alone. */
 enum progress {
     PROGRESS_FREE,  /* the loop's: nothing is under way */
     PROGRESS_ASKED, /* the disk's */
@@ -54,11 +54,11 @@ struct zkl_durable {
     struct zkl_durable_options options;
     uv_async_t done; /* wakes the loop */
     uv_thread_t thread;
-    uv_mutex_t mutex; /* of progress, last and quit; what a job holds belongs to its progress */
+    uv_mutex_t mutex; /* of the progress of both jobs, and of quit */
     uv_cond_t asked;
     struct flush_job flush;
     struct errand_job errand;
-    bool flushed_last; /* the disk did a flush last: an errand that waits is next */
+    bool flushed_last; /* the disk's own: an errand that waits is next */
     bool quit;
 
     /* the loop's alone */
@@ -129,12 +129,22 @@ static void work(void *argument)
 
 /* --- asking it ------------------------------------------------------------------ */
 
-static enum progress look(struct zkl_durable *durable, const enum progress *progress)
+static bool is_free(struct zkl_durable *durable, const enum progress *progress)
 {
     uv_mutex_lock(&durable->mutex);
-    enum progress now = *progress;
+    bool is = *progress == PROGRESS_FREE;
     uv_mutex_unlock(&durable->mutex);
-    return now;
+    return is;
+}
+
+/* Whether a job is done, which is thereby free for the next. */
+static bool take(struct zkl_durable *durable, enum progress *progress)
+{
+    uv_mutex_lock(&durable->mutex);
+    bool done = *progress == PROGRESS_DONE;
+    if (done) *progress = PROGRESS_FREE;
+    uv_mutex_unlock(&durable->mutex);
+    return done;
 }
 
 static void ask(struct zkl_durable *durable, enum progress *progress)
@@ -152,11 +162,6 @@ static void send_errand(struct zkl_durable *durable, enum errand errand)
     ask(durable, &durable->errand.progress);
 }
 
-static bool errand_free(struct zkl_durable *durable)
-{
-    return look(durable, &durable->errand.progress) == PROGRESS_FREE;
-}
-
 /* --- the log ---------------------------------------------------------------------- */
 
 static bool fail(struct zkl_durable *durable, const char *text)
@@ -170,8 +175,7 @@ static bool fail(struct zkl_durable *durable, const char *text)
 static bool settle_flush(struct zkl_durable *durable, struct zkl_clock clock)
 {
     struct flush_job *job = &durable->flush;
-    if (look(durable, &job->progress) != PROGRESS_DONE) return true;
-    job->progress = PROGRESS_FREE;
+    if (!take(durable, &job->progress)) return true;
     if (job->status != 0) {
         return fail(durable, job->report.text[0] != '\0' ? job->report.text
                                                          : uv_strerror(job->status));
@@ -210,7 +214,7 @@ static bool gather(struct zkl_durable *durable, bool disk_idle)
 
 static bool pump_log(struct zkl_durable *durable)
 {
-    bool idle = look(durable, &durable->flush.progress) == PROGRESS_FREE;
+    bool idle = is_free(durable, &durable->flush.progress);
     if (!gather(durable, idle)) return false;
     if (idle && !zkl_store_batch_empty(durable->options.store)) {
         zkl_store_seal(durable->options.store);
@@ -264,8 +268,7 @@ static void begin_snapshot(struct zkl_durable *durable, struct zkl_clock clock)
 static void settle_errand(struct zkl_durable *durable, struct zkl_clock clock)
 {
     struct errand_job *job = &durable->errand;
-    if (look(durable, &job->progress) != PROGRESS_DONE) return;
-    job->progress = PROGRESS_FREE;
+    if (!take(durable, &job->progress)) return;
     switch (job->errand) {
     case ERRAND_BEGIN:
     case ERRAND_WRITE:
@@ -301,7 +304,7 @@ static void settle_errand(struct zkl_durable *durable, struct zkl_clock clock)
 
 static void pump_errands(struct zkl_durable *durable, struct zkl_clock clock)
 {
-    if (!errand_free(durable)) return;
+    if (!is_free(durable, &durable->errand.progress)) return;
     /* The watermark first: a snapshot of many slices must not keep it waiting. */
     if (clock.now_ms >= durable->mark_at_ms) {
         durable->mark_at_ms = ZKL_NEVER;
@@ -353,7 +356,7 @@ void zkl_durable_stop(struct zkl_durable *durable)
 bool zkl_durable_idle(const struct zkl_durable *durable)
 {
     struct zkl_durable *d = (struct zkl_durable *)durable; /* a mutex has no const */
-    return look(d, &d->flush.progress) == PROGRESS_FREE && errand_free(d)
+    return is_free(d, &d->flush.progress) && is_free(d, &d->errand.progress)
         && (durable->failed
             || (!durable->holding && zkl_store_batch_empty(durable->options.store)));
 }

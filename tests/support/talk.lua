@@ -7,6 +7,11 @@ local talk = {}
 
 local LIMIT = 20 -- seconds
 
+-- A server that hangs up on what we write is what specs ask for: no reason to end them.
+local broken_pipe = uv.new_signal()
+broken_pipe:unref()
+broken_pipe:start("sigpipe", function() end)
+
 ---@class tests.Talk
 ---@field input string      what was read and not taken yet
 ---@field ended string|nil  "EOF", or the error that ended it
