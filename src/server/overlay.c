@@ -24,12 +24,7 @@ static void remove_entry(struct zkl_overlay *overlay, struct zkl_overlay_entry *
 
 void zkl_overlay_free(struct zkl_overlay *overlay)
 {
-    struct zkl_map_node *node = zkl_map_each(&overlay->entries, NULL);
-    while (node != NULL) {
-        struct zkl_map_node *next = zkl_map_each(&overlay->entries, node);
-        remove_entry(overlay, ZKL_LIST_ELEMENT(node, struct zkl_overlay_entry, by_path));
-        node = next;
-    }
+    ZKL_ASSERT(overlay->entries.count == 0);
     zkl_map_free(&overlay->entries);
     zkl_pool_free(&overlay->pool);
 }

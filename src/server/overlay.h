@@ -50,6 +50,7 @@ struct zkl_place {
 };
 
 void zkl_overlay_init(struct zkl_overlay *overlay, const struct zkl_allocator *allocator);
+/* Nothing may be left in it. */
 void zkl_overlay_free(struct zkl_overlay *overlay);
 /* "" is "/". */
 void zkl_overlay_look(const struct zkl_overlay *overlay, const struct zkl_tree *tree,

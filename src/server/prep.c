@@ -74,6 +74,7 @@ void zkl_prep_free(struct zkl_server *server)
         if (proposal->session != NULL) {
             zkl_sessions_release(&server->sessions, proposal->session);
         }
+        zkl_overlay_drop(prep->overlay, &proposal->overlay);
         free_proposal(server, proposal);
     }
     zkl_overlay_free(prep->overlay);
