@@ -1,0 +1,94 @@
+local generator = require("differential.generator")
+local hits = require("differential.hits")
+
+local SEEDS = 600
+
+local function each_request(sequence, visit)
+  for _, step in ipairs(sequence.steps) do
+    for _, request in ipairs(step.requests or {}) do
+      visit(request, false)
+      for _, operation in ipairs(request.record and request.record.operations or {}) do
+        visit({ op = operation.op, record = operation }, true)
+      end
+    end
+  end
+end
+
+local function over_seeds(visit)
+  for seed = 1, SEEDS do
+    local sequence = generator.sequence(seed)
+    each_request(sequence, function(request, inside_multi)
+      visit(request, inside_multi, sequence)
+    end)
+  end
+end
+
+describe("the generator of sequences", function()
+  it("makes the same of the same seed, and of another something else", function()
+    assert.are.same(generator.sequence(7), generator.sequence(7))
+    assert.are_not.same(generator.sequence(7).steps, generator.sequence(8).steps)
+  end)
+
+  it("sends nothing that keeps an Apache server from starting again", function()
+    local wrong = {}
+    local function expect(fact, sequence, request)
+      if not fact then
+        wrong[#wrong + 1] = { sequence.seed, request }
+      end
+    end
+    over_seeds(function(request, inside_multi, sequence)
+      local record = request.record or {}
+      local path, never = record.path or "", sequence.root .. "/never"
+      if request.op == 13 and not inside_multi then
+        expect(path == never, sequence, request)
+      else
+        expect(path ~= never, sequence, request)
+      end
+      if request.op == 21 and record.flags and record.flags < 5 then
+        expect(record.ttl_ms == 0 or record.ttl_ms == "0x1" or record.ttl_ms == "0x3e8", sequence,
+          request)
+      end
+      expect(path ~= "/zookeeper/quota/zookeeper_limits", sequence, request)
+      if record.data and path:find("/zookeeper_[ls]") then
+        expect(record.data:match("^count=%-?%d+,bytes=%-?%d+"), sequence, request)
+      end
+    end)
+    assert.are.same({}, wrong)
+  end)
+
+  it("sends every operation", function()
+    local seen = {}
+    over_seeds(function(request) seen[request.op] = true end)
+    for op in pairs(hits.REACHABLE) do
+      assert.is_true(seen[op] or false, hits.NAMES[op])
+    end
+  end)
+
+  it("leaves no session behind, and asks at least fifty times", function()
+    for seed = 1, SEEDS do
+      local sequence = generator.sequence(seed)
+      local open, requests = {}, 0
+      for _, step in ipairs(sequence.steps) do
+        if step.kind == "connect" and not step.wrong and not step.attach then
+          open[step.session] = true
+        end
+      end
+      local at = {}
+      for _, step in ipairs(sequence.steps) do
+        if step.kind == "connect" then
+          at[step.connection] = step.session
+        end
+        for _, request in ipairs(step.requests or {}) do
+          requests = requests + 1
+          if request.op == -11 then
+            open[at[step.connection]] = nil
+          end
+        end
+      end
+      if next(open) or requests < 50 then
+        error(("seed %d: %d requests, session %s is open"):format(seed, requests,
+          tostring((next(open)))))
+      end
+    end
+  end)
+end)

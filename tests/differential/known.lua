@@ -1,0 +1,208 @@
+--- The differences between Apache ZooKeeper 3.8.0 as Debian ships it (left) and a server that
+--- answers as 3.9.5 does (right): each with its reason and with what exactly it explains. A
+--- difference that no rule explains is a failure.
+---
+--- `explains(frame, record, context)` sees one pair of frames with the fields that differ; record
+--- is the request's. context.known_zxid(zxid) tells whether a zxid is one that replies have named.
+local malformed = require("differential.malformed")
+
+local NO_ZXID = "0xffffffffffffffff"
+
+local function codes(frame, left, right)
+  return frame.kind == "reply" and frame.left.code == left and frame.right.code == right
+end
+
+--- Whether nothing but `names` differs.
+local function only(frame, names)
+  for _, field in ipairs(frame.fields) do
+    if not names[field:match("^[^.]*")] then
+      return false
+    end
+  end
+  return true
+end
+
+local ANSWER = { code = true, result = true, rest = true }
+local ANSWER_AND_ZXID = { code = true, result = true, rest = true, zxid = true }
+
+local function has_operation(record, accept)
+  for _, operation in ipairs(record.operations or {}) do
+    if accept(operation) then
+      return true
+    end
+  end
+  return false
+end
+
+local function unknown_flags(record)
+  return record.flags and (record.flags < 0 or record.flags > 6)
+end
+
+local function mismatched_flags(record)
+  return record.flags and (record.op == 19) ~= (record.flags == 4) and record.op ~= 21
+end
+
+local function has_entry(record, accept)
+  for _, entry in ipairs(record.acl or {}) do
+    if accept(entry) then
+      return true
+    end
+  end
+  return false
+end
+
+local function is_ipv6(entry)
+  return entry.scheme == "ip" and entry.id ~= nil and entry.id:find(":", 1, true) ~= nil
+end
+
+local function is_without_id(entry)
+  return entry.id == nil
+end
+
+local function same_in_another_order(left, right)
+  local counts, digests = {}, 0
+  local function key(entry)
+    return ("%s %s %s"):format(entry.permissions, entry.scheme, entry.id)
+  end
+  for _, entry in ipairs(left.items) do
+    counts[key(entry)] = (counts[key(entry)] or 0) + 1
+    digests = digests + (entry.scheme == "digest" and 1 or 0)
+  end
+  for _, entry in ipairs(right.items) do
+    counts[key(entry)] = (counts[key(entry)] or 0) - 1
+  end
+  for _, count in pairs(counts) do
+    if count ~= 0 then
+      return false
+    end
+  end
+  return digests > 1
+end
+
+--- Whether the one operation for which two answers differ is such, with these codes: a request
+--- by itself, or one operation of a multi.
+local function one_operation(frame, record, left, right, accept)
+  if codes(frame, left, right) then
+    return accept(record) and only(frame, ANSWER)
+  end
+  local index = tonumber(frame.fields[1]:match("^result%.items%.(%d+)%.number$"))
+  return index ~= nil and #frame.fields == 1 and frame.left.result.items[index].number == left
+    and frame.right.result.items[index].number == right and accept(record.operations[index])
+end
+
+return {
+  {
+    name = "events carry the zxid of their transaction",
+    reason = "3.8 sends -1, 3.9.0 and later the zxid.",
+    explains = function(frame, _, context)
+      return frame.kind == "event" and only(frame, { zxid = true })
+        and frame.left.zxid == NO_ZXID and context.known_zxid(frame.right.zxid)
+    end,
+  },
+  {
+    name = "exists needs READ",
+    reason = "Checked since 3.8.4 and 3.9.2.",
+    explains = function(frame, record)
+      return record.op == 3 and codes(frame, 0, -102) and only(frame, ANSWER)
+    end,
+  },
+  {
+    name = "checkWatches sees other connections' watches",
+    reason = "3.8 answers for any connection that watches the path, 3.9 for its own.",
+    explains = function(frame, record)
+      return record.op == 17 and codes(frame, 0, -121) and only(frame, ANSWER)
+    end,
+  },
+  {
+    name = "kinds 4 and 5 of checkWatches and removeWatches",
+    reason = "Not known to 3.8; the generator sends them only where nothing is to be removed.",
+    explains = function(frame, record)
+      return (record.op == 17 or record.op == 18) and (record.kind == 4 or record.kind == 5)
+        and codes(frame, -5, -121) and only(frame, ANSWER)
+    end,
+  },
+  {
+    name = "a flag that does not exist, inside a multi",
+    reason = "3.8.0 answers -8 for that operation, 3.8.2 and later -5 for the whole request.",
+    explains = function(frame, record)
+      return record.op == 14 and codes(frame, 0, -5) and has_operation(record, unknown_flags)
+        and only(frame, ANSWER_AND_ZXID)
+    end,
+  },
+  {
+    name = "whether a write that cannot be read takes a zxid",
+    reason = "3.8 decodes most writes after it took the zxid, 3.9 before; ours take one.",
+    explains = function(frame)
+      return codes(frame, -5, -5) and malformed.is_write(frame.request.op)
+        and only(frame, { zxid = true })
+    end,
+  },
+  {
+    name = "IPv6 addresses in ACLs",
+    reason = "Taken since 3.9.4; the generator sends them only for nodes that are missing.",
+    explains = function(frame, record)
+      return one_operation(frame, record, -114, -101, function(operation)
+        return has_entry(operation, is_ipv6)
+      end)
+    end,
+  },
+  {
+    name = "flags that do not belong to the operation",
+    reason = "Apache makes a node of another kind than its own digest says; we refuse them. Sent "
+      .. "only where the parent is missing.",
+    explains = function(frame, record)
+      return one_operation(frame, record, -101, -8, mismatched_flags)
+    end,
+  },
+  {
+    name = "an entry of an ACL without an id",
+    reason = "Apache fails over the null (-5); such an ACL is an invalid one.",
+    explains = function(frame, record)
+      return one_operation(frame, record, -5, -114, function(operation)
+        return has_entry(operation, is_without_id)
+      end)
+    end,
+  },
+  {
+    name = "the order of what `auth` stands for",
+    reason = "A connection's identities are a set; an ACL lists them as its server keeps them.",
+    explains = function(frame, record)
+      return record.op == 6 and codes(frame, 0, 0) and only(frame, { result = true })
+        and same_in_another_order(frame.left.result, frame.right.result)
+    end,
+  },
+  {
+    name = "the descendants of the path without a name",
+    reason = "Apache keeps the root twice, under '' and '/', and counts one of them there.",
+    explains = function(frame, record)
+      return record.op == 104 and record.path == "" and codes(frame, 0, 0)
+        and #frame.fields == 1 and frame.left.result.number == frame.right.result.number + 1
+    end,
+  },
+  {
+    name = "checkWatches of a path that does not begin with a slash",
+    reason = "3.8 walks from the path to the root: it fails where there is none (-5), and finds "
+      .. "nothing for a path without a name.",
+    explains = function(frame, record)
+      return record.op == 17 and record.path and record.path:sub(1, 1) ~= "/"
+        and (codes(frame, -5, -121) or codes(frame, -5, 0)
+          or record.path == "" and codes(frame, -121, 0)) and only(frame, ANSWER)
+    end,
+  },
+  {
+    name = "a count of entries below zero",
+    reason = "Apache takes the list for empty and the entries for what follows it, we refuse it.",
+    explains = function(frame, _)
+      return frame.request ~= nil and frame.request.negative_count and codes(frame, -8, -5)
+        and only(frame, ANSWER)
+    end,
+  },
+  {
+    name = "check outside a multi",
+    reason = "3.8.0 logs what no server can load; 3.9.3 and later refuse it and close.",
+    explains = function(frame, record)
+      return record.op == 13 and codes(frame, -101, -6) and frame.right.zxid == NO_ZXID
+        and only(frame, ANSWER_AND_ZXID)
+    end,
+  },
+}

@@ -1,0 +1,70 @@
+--- The servers a run compares. A server is named by a word: "apache" or "zklua", started in a
+--- directory of their own and stopped at the end, maybe with more lines of zoo.cfg as in
+--- "apache+key=value"; or "127.0.0.1:PORT" for one that is there.
+local apache = require("support.apache")
+
+local servers = {}
+
+local SUPER_DIGEST = "super:xQJmxLMiHGwaqBvst5y6rkB6HQs=" -- super:admin, the janitor
+
+-- By a sequence's setup. The reaper of containers stays asleep: when it comes is no server's
+-- fault.
+local COMMON = {
+  maxClientCnxns = 0,
+  tickTime = 2000,
+  maxSessionTimeout = 60000,
+  ["DigestAuthenticationProvider.superDigest"] = SUPER_DIGEST,
+}
+local SETUPS = {
+  full = { extendedTypesEnabled = "true", enforceQuota = "true", reconfigEnabled = "false" },
+  plain = { extendedTypesEnabled = "false", enforceQuota = "false", reconfigEnabled = "true" },
+}
+local REAPER = { ["znode.container.checkIntervalMs"] = 86400000 }
+
+local function config_of(setup, more)
+  local config = {}
+  for _, source in ipairs({ COMMON, SETUPS[setup], more }) do
+    for key, value in pairs(source) do
+      config[key] = value
+    end
+  end
+  return config
+end
+
+local function start_apache(config, long)
+  return apache.start({ heap_mb = 512, config = config, properties = REAPER, server_jit = long })
+end
+
+local function start_zklua(config)
+  for key, value in pairs(REAPER) do
+    config[key] = value
+  end
+  return require("support.zkserver").start({ config = config })
+end
+
+local STARTERS = { apache = start_apache, zklua = start_zklua }
+
+---@param word string
+---@param setup string
+---@param long boolean|nil  worth a server that is compiled well
+---@return table|nil server  { port =, stop = function }
+---@return string|nil message
+function servers.start(word, setup, long)
+  local name, rest = word:match("^([^+]*)(.*)$")
+  local start = STARTERS[name]
+  if start then
+    local more = {}
+    for key, value in rest:gmatch("%+([^+=]+)=([^+]*)") do
+      more[key] = value
+    end
+    local server = start(config_of(setup, more), long)
+    return { port = server.port, stop = function() server:stop() end }
+  end
+  local port = tonumber(word:match("^127%.0%.0%.1:(%d+)$"))
+  if not port then
+    return nil, "no such server: " .. word
+  end
+  return { port = port, stop = function() end }
+end
+
+return servers
