@@ -5,6 +5,7 @@
 #include "server/acls.h"
 #include "server/addresses.h"
 #include "server/schemes.h"
+#include "server/utf8.h"
 
 enum { HASH_SIZE = 20, HASH_TEXT_SIZE = 28 }; /* SHA-1, and in base64 */
 
@@ -115,34 +116,56 @@ static void to_base64(const uint8_t hash[HASH_SIZE], uint8_t text[HASH_TEXT_SIZE
 
 /* "user:password" becomes "user:" and the hash of all of it. There is nothing to check: what a
  * wrong password names is an identity to which no list gives anything. */
-static int32_t add_digest(struct zkl_identities *identities, const struct zkl_allocator *allocator,
-                          const struct zkl_crypto *crypto, struct zkl_slice super_digest,
-                          struct zkl_slice scheme, struct zkl_slice data)
+static int32_t make_digest(const struct zkl_allocator *allocator, const struct zkl_crypto *crypto,
+                           struct zkl_slice text, struct zkl_identity **identity)
 {
-    const struct zkl_slice nothing = { NULL, 0 };
-    uint8_t hash[HASH_SIZE], text[1 + HASH_TEXT_SIZE] = { ':' };
-    struct zkl_slice user = zkl_digest_user(data), rest = { text, sizeof text };
-    if (data.base == NULL) return ZKL_CODE_AUTHFAILED;
-    if (scheme.size + user.size + rest.size > ZKL_IDENTITY_SIZE_MAX) {
+    uint8_t hash[HASH_SIZE], hashed[1 + HASH_TEXT_SIZE] = { ':' };
+    struct zkl_slice user = zkl_digest_user(text), rest = { hashed, sizeof hashed };
+    if (strlen("digest") + user.size + rest.size > ZKL_IDENTITY_SIZE_MAX) {
         return ZKL_CODE_AUTHFAILED;
     }
-    crypto->sha1(crypto->context, data.base, data.size, hash);
-    to_base64(hash, text + 1);
-    struct zkl_identity *identity = make(allocator, "digest", user, rest), *super = NULL;
-    if (identity == NULL) return ZKL_CODE_SYSTEMERROR;
-    if (zkl_identities_has(identities, scheme, zkl_identity_id(identity))) {
-        release(allocator, identity);
-        return ZKL_CODE_OK;
-    }
-    bool is_super = super_digest.size > 0 &&
-                    zkl_slice_equal(zkl_identity_id(identity), super_digest);
+    crypto->sha1(crypto->context, text.base, text.size, hash);
+    to_base64(hash, hashed + 1);
+    *identity = make(allocator, "digest", user, rest);
+    return *identity != NULL ? ZKL_CODE_OK : ZKL_CODE_SYSTEMERROR;
+}
+
+/* A password that is not UTF-8 is hashed as Apache's server does it: as the text that it takes
+ * it for. The lists in a directory of Apache's name that hash. */
+static int32_t make_digest_of_bytes(const struct zkl_allocator *allocator,
+                                    const struct zkl_crypto *crypto, struct zkl_slice bytes,
+                                    struct zkl_identity **identity)
+{
+    if (zkl_utf8_is_valid(bytes)) return make_digest(allocator, crypto, bytes, identity);
+    struct zkl_writer writer = { NULL, 0, 0 };
+    zkl_utf8_repair(&writer, bytes);
+    size_t size = writer.size;
+    uint8_t *text = zkl_allocate(allocator, size);
+    if (text == NULL) return ZKL_CODE_SYSTEMERROR;
+    writer = (struct zkl_writer) { text, size, 0 };
+    zkl_utf8_repair(&writer, bytes);
+    int32_t code = make_digest(allocator, crypto, (struct zkl_slice) { text, size }, identity);
+    zkl_release(allocator, text, size);
+    return code;
+}
+
+/* Takes the identity, and with it that of the superuser if it is his; or drops it. */
+static int32_t admit(struct zkl_identities *identities, const struct zkl_allocator *allocator,
+                     struct zkl_slice super_digest, struct zkl_identity *identity)
+{
+    const struct zkl_slice nothing = { NULL, 0 };
+    struct zkl_slice id = zkl_identity_id(identity);
+    bool is_super = super_digest.size > 0 && zkl_slice_equal(id, super_digest);
+    bool is_there = zkl_identities_has(identities, zkl_identity_scheme(identity), id);
+    struct zkl_identity *super = NULL;
     int32_t code = ZKL_CODE_OK;
-    if (identities->count + is_super >= ZKL_IDENTITIES_PER_CONNECTION) code = ZKL_CODE_AUTHFAILED;
-    if (code == ZKL_CODE_OK && is_super) {
+    if (!is_there && identities->count + is_super >= ZKL_IDENTITIES_PER_CONNECTION) {
+        code = ZKL_CODE_AUTHFAILED;
+    } else if (!is_there && is_super) {
         super = make(allocator, "super", nothing, nothing);
         if (super == NULL) code = ZKL_CODE_SYSTEMERROR;
     }
-    if (code != ZKL_CODE_OK) {
+    if (is_there || code != ZKL_CODE_OK) {
         release(allocator, identity);
         return code;
     }
@@ -157,7 +180,9 @@ int32_t zkl_identities_add(struct zkl_identities *identities,
                            struct zkl_slice super_digest, struct zkl_slice scheme,
                            struct zkl_slice data)
 {
+    struct zkl_identity *identity;
     if (zkl_slice_is(scheme, "ip")) return ZKL_CODE_OK; /* it has had its address all along */
-    if (!zkl_slice_is(scheme, "digest")) return ZKL_CODE_AUTHFAILED;
-    return add_digest(identities, allocator, crypto, super_digest, scheme, data);
+    if (!zkl_slice_is(scheme, "digest") || data.base == NULL) return ZKL_CODE_AUTHFAILED;
+    int32_t code = make_digest_of_bytes(allocator, crypto, data, &identity);
+    return code == ZKL_CODE_OK ? admit(identities, allocator, super_digest, identity) : code;
 }

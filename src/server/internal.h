@@ -3,7 +3,7 @@
  *   txn.c          the log's records
  *   acls.c         access lists, and what they allow
  *   schemes.c      which ids a list may name; lists on their way in and out
- *   identities.c   who a connection is            (addresses.c: IP addresses as text)
+ *   identities.c   who a connection is            (addresses.c: IP addresses as text; utf8.c)
  *   tree.c         znodes: finding, restoring     (tree.h)
  *   node.c         what one znode shows, and its digest
  *   change.c       changes of the tree            (reserve.c: the memory they need)
@@ -18,11 +18,13 @@
  *   watches.c      who watches what               (watches.h)
  *   connection.c   accept, output, limits, the end of a connection
  *   blocks.c       memory of buffers between two uses
- *   intake.c       bytes into requests: handshake, headers, order of answers
- *   reads.c        everything that needs no transaction
+ *   intake.c       bytes into requests
+ *   handshake.c    the first of them: whose session it is
+ *   order.c        what has to wait before it is answered
+ *   reads.c        reads of the tree              (own.c: of what is the connection's)
  *   replies.c      answers to proposals
  *   reaper.c       empty containers, old TTL nodes
- *   fourletter.c   srvr, mntr and the others
+ *   fourletter.c   srvr, mntr and the others      (listings.c: the long ones; text.c)
  *   server.c       the other public calls */
 #ifndef ZKLUA_SERVER_INTERNAL_H
 #define ZKLUA_SERVER_INTERNAL_H
@@ -214,15 +216,30 @@ void zkl_connection_soon(struct zkl_connection *connection);
 void zkl_connection_expire(struct zkl_server *server);
 void zkl_connection_free(struct zkl_connection *connection); /* detached from all, then gone */
 
+/* The connection ends: for bytes that are not ZooKeeper's, or because memory is refused. */
+void zkl_connection_refuse(struct zkl_connection *connection, int64_t number, const char *detail);
+void zkl_connection_starve(struct zkl_connection *connection, const char *detail);
+
 /* intake.c */
 void zkl_intake(struct zkl_connection *connection); /* whole frames in `input` */
-/* Deferred requests that may be answered now, in order: after a proposal, and when output was
- * sent. */
-void zkl_intake_resume(struct zkl_connection *connection);
 /* Those that were stopped, as far as the limits let them. */
 void zkl_intake_wake(struct zkl_server *server);
+
+/* handshake.c */
+void zkl_handshake_take(struct zkl_connection *connection, struct zkl_slice body);
 /* A session's closeSession was applied: who waited for it is refused. */
-void zkl_intake_session_gone(struct zkl_connection *connection);
+void zkl_handshake_session_gone(struct zkl_connection *connection);
+
+/* order.c */
+/* A request without a transaction: now, or in its turn. */
+void zkl_order_read(struct zkl_connection *connection, int32_t op, struct zkl_slice body);
+/* An answer that is a code alone, in its turn; `ending` is the connection's, behind it. */
+void zkl_order_code(struct zkl_connection *connection, int32_t xid, int32_t op, int32_t code,
+                    enum zkl_ending ending);
+/* Whether one waits that ends the connection: nothing behind it is looked at. */
+bool zkl_order_ends(const struct zkl_connection *connection);
+/* What may be answered now: after a proposal, and when output was sent. */
+void zkl_order_resume(struct zkl_connection *connection);
 
 /* reads.c: answers at once. false: no such operation. */
 bool zkl_read_serve(struct zkl_connection *connection, int32_t xid,

@@ -6,6 +6,7 @@
 #include "server/acls.h"
 #include "server/addresses.h"
 #include "server/schemes.h"
+#include "server/utf8.h"
 #include "testing/objects.h"
 #include "testing/records.h"
 #include "testing/server_testing.h"
@@ -293,6 +294,25 @@ static int l_address(lua_State *L)
     return 1;
 }
 
+/* repair(bytes) -> text, whether it was text before */
+static int l_repair(lua_State *L)
+{
+    struct zkl_slice bytes = slice_at(L, 1);
+    uint8_t copy[256];
+    luaL_argcheck(L, bytes.size <= sizeof copy, 1, "too long");
+    if (bytes.size > 0) memcpy(copy, bytes.base, bytes.size);
+    struct zkl_writer measure = { NULL, 0, 0 };
+    struct zkl_slice guarded = { zkl_testing_guarded(L, copy, bytes.size), bytes.size };
+    bool valid = zkl_utf8_is_valid(guarded);
+    zkl_utf8_repair(&measure, guarded);
+    guarded.base = copy;
+    struct zkl_writer writer = { zkl_testing_guarded(L, NULL, measure.size), measure.size, 0 };
+    zkl_utf8_repair(&writer, guarded);
+    lua_pushlstring(L, (const char *)writer.base, writer.size);
+    lua_pushboolean(L, valid);
+    return 2;
+}
+
 int zkl_testing_open_acls(lua_State *L)
 {
     static const luaL_Reg IDENTITIES[] = {
@@ -310,7 +330,7 @@ int zkl_testing_open_acls(lua_State *L)
     static const luaL_Reg FUNCTIONS[] = {
         { "identities", identities_new }, { "table", acls_new }, { "fix", l_fix },
         { "mask", l_mask }, { "network", l_network }, { "network_has", l_network_has },
-        { "address", l_address }, { NULL, NULL },
+        { "address", l_address }, { "repair", l_repair }, { NULL, NULL },
     };
     zkl_testing_define(L, "zklua.testing.identities", IDENTITIES, identities_free);
     zkl_testing_define(L, "zklua.testing.acls", TABLE, acls_free);

@@ -59,6 +59,12 @@ describe("a connection's identities", function()
     end)
   end
 
+  it("take bytes that are no text as the text that Apache takes them for", function()
+    local identities = open()
+    assert.are.equal(0, identities:add("digest", "u\252:p\228ss")) -- Latin-1
+    assert.are.same({ LOOPBACK, "digest:u\239\191\189:FsG7wVXlr0ClM6j6kboUzb0Im6k=" }, (identities:list()))
+  end)
+
   it("add up, each once, in order", function()
     local identities = open()
     for _, data in ipairs({ "u:p", "bob:pw", "u:p", "u:other" }) do
@@ -162,6 +168,8 @@ describe("a connection's identities", function()
       local list, super = identities:list()
       assert.are.same({ LOOPBACK }, list)
       assert.is_false(super)
+      identities:fail(fails)
+      assert.are.equal(SYSTEMERROR, identities:add("digest", "u\252:p"))
       identities:fail(0)
     end
   end)
