@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "server/internal.h"
 
-/* --- addresses ------------------------------------------------------------------ */
+/* --- addresses ---------------------------------------------------------------- */
 
 static uint64_t hash_address(const struct zkl_server *server, const struct zkl_peer *peer)
 {
@@ -73,7 +73,7 @@ static int admit(struct zkl_server *server, const struct zkl_peer *peer,
     return ZKL_OK;
 }
 
-/* --- accept ----------------------------------------------------------------------- */
+/* --- accept ------------------------------------------------------------------- */
 
 static void init_connection(struct zkl_connection *connection, struct zkl_server *server,
                             const struct zkl_peer *peer)
@@ -135,7 +135,7 @@ void *zkl_connection_user(const struct zkl_connection *connection)
     return connection->user;
 }
 
-/* --- what the driver is told --------------------------------------------------------- */
+/* --- what the driver is told -------------------------------------------------- */
 
 void zkl_connection_changed(struct zkl_connection *connection)
 {
@@ -180,7 +180,7 @@ void zkl_connection_sent(struct zkl_connection *connection, size_t size)
     connection->server->bytes_out += size;
     if (zkl_buffer_size(&connection->shown) == 0) zkl_buffer_free(&connection->shown);
     if (connection->phase != ZKL_PHASE_ENDING) {
-        zkl_intake_resume(connection);
+        zkl_order_resume(connection);
         if (zkl_buffer_size(&connection->input) > 0) zkl_intake(connection);
         zkl_connection_update(connection);
     }
@@ -213,7 +213,7 @@ enum zkl_ending zkl_connection_ending(const struct zkl_connection *connection)
     return connection->ending;
 }
 
-/* --- output ---------------------------------------------------------------------------- */
+/* --- output ------------------------------------------------------------------- */
 
 size_t zkl_connection_waiting(const struct zkl_connection *connection)
 {
@@ -233,9 +233,7 @@ uint8_t *zkl_connection_room(struct zkl_connection *connection, size_t size)
         return NULL;
     }
     if (!zkl_buffer_reserve(&connection->output, size)) {
-        zkl_news(connection->server, ZKL_NEWS_NOMEM, connection, connection->session_id,
-                 (int64_t)size, "no memory for its output");
-        zkl_connection_end(connection, ZKL_CLOSE_AT_ONCE);
+        zkl_connection_starve(connection, "no memory for its output");
         return NULL;
     }
     return zkl_buffer_end(&connection->output);
@@ -250,7 +248,7 @@ void zkl_connection_commit(struct zkl_connection *connection, size_t size)
     zkl_connection_changed(connection);
 }
 
-/* --- what waits for an answer ------------------------------------------------------------- */
+/* --- what waits for an answer ------------------------------------------------- */
 
 static bool too_much_waits(const struct zkl_server *server)
 {
@@ -300,7 +298,7 @@ void zkl_intake_wake(struct zkl_server *server)
     }
 }
 
-/* --- attached ------------------------------------------------------------------------------ */
+/* --- attached ----------------------------------------------------------------- */
 
 void zkl_connection_attach(struct zkl_connection *connection, struct zkl_session *session)
 {
@@ -314,7 +312,7 @@ void zkl_connection_attach(struct zkl_connection *connection, struct zkl_session
     zkl_reply_connect(connection, session);
 }
 
-/* --- the end --------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------ */
 
 static void forget_deferred(struct zkl_connection *connection)
 {
@@ -362,6 +360,19 @@ void zkl_connection_end(struct zkl_connection *connection, enum zkl_ending endin
     zkl_list_remove(&connection->in_time);
     connection->since_ms = server->clock.now_ms;
     zkl_list_push(&server->handshakes, &connection->in_time);
+}
+
+void zkl_connection_refuse(struct zkl_connection *connection, int64_t number, const char *detail)
+{
+    zkl_news(connection->server, ZKL_NEWS_PROTOCOL, connection, connection->session_id, number,
+             detail);
+    zkl_connection_end(connection, ZKL_CLOSE_AFTER_OUTPUT);
+}
+
+void zkl_connection_starve(struct zkl_connection *connection, const char *detail)
+{
+    zkl_news(connection->server, ZKL_NEWS_NOMEM, connection, connection->session_id, 0, detail);
+    zkl_connection_end(connection, ZKL_CLOSE_AT_ONCE);
 }
 
 void zkl_connection_expire(struct zkl_server *server)

@@ -11,7 +11,7 @@
 
 enum { LENGTH_SIZE = 4, STATE_CONNECTED = 3 };
 
-/* --- frames ------------------------------------------------------------------------- */
+/* --- frames ------------------------------------------------------------------- */
 
 bool zkl_reply_begin(struct zkl_connection *connection, struct zkl_writer *writer,
                      const struct zkl_reply_header *header, size_t size)
@@ -62,7 +62,7 @@ void zkl_reply_result(struct zkl_connection *connection, int32_t xid,
     connection->last_zxid = header.zxid;
 }
 
-/* --- sessions ------------------------------------------------------------------------- */
+/* --- sessions ----------------------------------------------------------------- */
 
 void zkl_reply_connect(struct zkl_connection *connection, const struct zkl_session *session)
 {
@@ -86,7 +86,7 @@ void zkl_reply_connect(struct zkl_connection *connection, const struct zkl_sessi
     zkl_connection_commit(connection, size);
 }
 
-/* --- events ---------------------------------------------------------------------------- */
+/* --- events ------------------------------------------------------------------- */
 
 void zkl_reply_watch(struct zkl_connection *connection, int32_t type, struct zkl_slice path,
                      int64_t zxid)
@@ -115,7 +115,7 @@ void zkl_reply_event(struct zkl_server *server, int32_t type, struct zkl_slice p
     }
 }
 
-/* --- proposals --------------------------------------------------------------------------- */
+/* --- proposals ---------------------------------------------------------------- */
 
 /* The result of one change that was made. In a multi what was stored decides, elsewhere what
  * was asked for. */
@@ -179,9 +179,7 @@ static void defer_answer(struct zkl_connection *connection, const struct zkl_pro
     struct zkl_server *server = connection->server;
     struct zkl_deferred *deferred = zkl_allocate(&server->allocator, sizeof *deferred + size);
     if (deferred == NULL) {
-        zkl_news(server, ZKL_NEWS_NOMEM, connection, connection->session_id, (int64_t)size,
-                 "no memory for its output");
-        zkl_connection_end(connection, ZKL_CLOSE_AT_ONCE);
+        zkl_connection_starve(connection, "no memory for its output");
         return;
     }
     *deferred = (struct zkl_deferred) {

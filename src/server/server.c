@@ -8,7 +8,7 @@
 enum { TICKS_MIN = 2, TICKS_MAX = 20, OUTSTANDING_MAX = 1000 };
 enum { REAP_INTERVAL_MS = 60000, REAP_PER_MINUTE = 10000, DIGEST_INTERVAL = 128 };
 
-/* --- memory ---------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------- */
 
 static void *count_memory(void *context, void *block, size_t old_size, size_t new_size)
 {
@@ -21,7 +21,7 @@ static void *count_memory(void *context, void *block, size_t old_size, size_t ne
     return moved;
 }
 
-/* --- options ------------------------------------------------------------------------ */
+/* --- options ------------------------------------------------------------------ */
 
 static struct zkl_slice *option_text(struct zkl_server_options *options, size_t index)
 {
@@ -74,7 +74,7 @@ static void fill_in_defaults(struct zkl_server_options *options)
     if (options->outstanding_max == 0) options->outstanding_max = OUTSTANDING_MAX;
 }
 
-/* --- new and free ---------------------------------------------------------------------- */
+/* --- new and free ------------------------------------------------------------- */
 
 static void init_lists(struct zkl_server *server)
 {
@@ -147,7 +147,7 @@ void zkl_server_free(struct zkl_server *server)
     free_server(server, STAGE_ALL);
 }
 
-/* --- start --------------------------------------------------------------------------------- */
+/* --- start -------------------------------------------------------------------- */
 
 /* What belongs to a session that has ended: a snapshot of Apache's may hold such nodes. */
 static void kill_orphans_of(struct zkl_server *server, struct zkl_owner *owner)
@@ -187,7 +187,7 @@ void zkl_server_start(struct zkl_server *server, struct zkl_clock clock)
     server->next_reap_ms = clock.now_ms + server->options.reap_interval_ms;
 }
 
-/* --- durability ------------------------------------------------------------------------------ */
+/* --- durability --------------------------------------------------------------- */
 
 bool zkl_server_next_txn(struct zkl_server *server, struct zkl_logged *logged)
 {
@@ -250,7 +250,7 @@ static void after_parting(struct zkl_server *server, struct parting *parting)
     while (!zkl_list_empty(&parting->waiters)) {
         connection = ZKL_LIST_ELEMENT(parting->waiters.next, struct zkl_connection, waiting);
         zkl_list_remove(&connection->waiting);
-        zkl_intake_session_gone(connection);
+        zkl_handshake_session_gone(connection);
     }
 }
 
@@ -273,7 +273,7 @@ static void commit(struct zkl_server *server, struct zkl_proposal *proposal)
         struct zkl_connection *connection =
             ZKL_LIST_ELEMENT(waiters.next, struct zkl_connection, waiting);
         zkl_list_remove(&connection->waiting);
-        zkl_intake_resume(connection);
+        zkl_order_resume(connection);
         zkl_connection_update(connection);
     }
 }
@@ -301,7 +301,7 @@ void zkl_server_log_failed(struct zkl_server *server)
     }
 }
 
-/* --- time -------------------------------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------------- */
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -365,7 +365,7 @@ bool zkl_server_expire(struct zkl_server *server, int64_t session_id, struct zkl
     return true;
 }
 
-/* --- what can be asked ------------------------------------------------------------------------------ */
+/* --- what can be asked -------------------------------------------------------- */
 
 int64_t zkl_server_zxid(const struct zkl_server *server)
 {
@@ -395,7 +395,7 @@ void zkl_server_count(const struct zkl_server *server, struct zkl_server_counts 
     };
 }
 
-/* --- news ------------------------------------------------------------------------------------------- */
+/* --- news --------------------------------------------------------------------- */
 
 struct zkl_server_event *zkl_news(struct zkl_server *server, enum zkl_news kind,
                                   const struct zkl_connection *connection, int64_t session_id,
