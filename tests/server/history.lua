@@ -15,7 +15,7 @@ local LISTS = {
 local function path_of(random)
   local path = ""
   for _ = 1, random.below(3) + 1 do
-    path = path .. "/" .. random.pick({ "a", "b", "c" })
+    path = path .. "/" .. random.pick({ "a", "b" })
   end
   return path
 end
