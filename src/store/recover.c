@@ -11,7 +11,8 @@
 
 #include "store/internal.h"
 
-#define WAY_OUT "keep a copy of the directory; --salvage OUT writes what is left into another"
+#define WAY_OUT "keep a copy; zklua server --salvage DIR OUT writes what is left into another " \
+                "directory"
 
 struct walk {
     const struct zkl_place *place;

@@ -12,6 +12,7 @@
 #include "testing/disk.h"
 #include "testing/objects.h"
 #include "testing/records.h"
+#include "testing/server_testing.h"
 
 #define METATABLE "zklua.testing.store"
 
@@ -259,6 +260,12 @@ static struct recovered start_recovery(lua_State *L, int index)
     return recovered;
 }
 
+static void test_random(void *context, uint8_t *bytes, size_t size)
+{
+    (void)context;
+    for (size_t i = 0; i < size; i++) bytes[i] = (uint8_t)(i * 7 + 1);
+}
+
 /* --- open, check, salvage ------------------------------------------------------------------- */
 
 static struct store_object *new_object(lua_State *L)
@@ -316,6 +323,37 @@ static int look(lua_State *L, const char *out)
 static int store_check(lua_State *L)
 {
     return look(L, NULL);
+}
+
+/* check_server(options): the same into a server: 0 or -errno, report, what the server is then */
+static int store_check_server(lua_State *L)
+{
+    struct zkl_testing_allocator allocator = { 0 }, memory = { 0 };
+    struct zkl_disk *disk = disk_field(L, 1);
+    struct zkl_store_options options = to_options(L, 1, disk, &allocator);
+    const struct zkl_server_options about = {
+        .allocator = zkl_testing_hook(&memory),
+        .crypto = { zkl_testing_sha1, test_random, NULL },
+        .ttl_nodes = true,
+    };
+    struct zkl_server *server = zkl_server_new(&about);
+    if (server == NULL) return luaL_error(L, "out of memory");
+    struct zkl_store_report report;
+    struct zkl_server_counts counts;
+    int status = zkl_store_check(&options, server, &report);
+    zkl_testing_let_go_of_disk(disk);
+    zkl_server_count(server, &counts);
+    lua_pushnumber(L, status);
+    push_report(L, &report);
+    lua_newtable(L);
+    zkl_testing_set_i64(L, "zxid", zkl_server_zxid(server));
+    zkl_testing_set_i64(L, "digest", (int64_t)zkl_server_digest(server));
+    lua_pushnumber(L, (lua_Number)counts.nodes);
+    lua_setfield(L, -2, "nodes");
+    lua_pushnumber(L, (lua_Number)counts.sessions);
+    lua_setfield(L, -2, "sessions");
+    zkl_server_free(server);
+    return 3;
 }
 
 static int store_salvage(lua_State *L)
@@ -472,12 +510,6 @@ static int store_gzip(lua_State *L)
     return 1;
 }
 
-static void test_random(void *context, uint8_t *bytes, size_t size)
-{
-    (void)context;
-    for (size_t i = 0; i < size; i++) bytes[i] = (uint8_t)(i * 7 + 1);
-}
-
 /* secret(options): its bytes, or nil and the report */
 static int store_secret(lua_State *L)
 {
@@ -510,7 +542,8 @@ int zkl_testing_open_store(lua_State *L)
         { NULL, NULL },
     };
     static const luaL_Reg functions[] = {
-        { "open", store_open }, { "check", store_check }, { "salvage", store_salvage },
+        { "open", store_open }, { "check", store_check }, { "check_server", store_check_server },
+        { "salvage", store_salvage },
         { "secret", store_secret }, { "chain", store_chain }, { "adler", store_adler },
         { "gzip", store_gzip }, { NULL, NULL },
     };

@@ -226,8 +226,8 @@ describe("a start after damage", function()
     local at = files.entry_at(PAYLOADS, 51)
     assert.are.equal(("d/version-2/log.1 is damaged: the entry at offset %d does not match its "
       .. "checksum, and no crash explains that (it was durable); zxids 0x33 to 0x64 at least are "
-      .. "in it or behind it; keep a copy of the directory; --salvage OUT writes what is left "
-      .. "into another"):format(at), report.text)
+      .. "in it or behind it; keep a copy; zklua server --salvage DIR OUT writes what is left "
+      .. "into another directory"):format(at), report.text)
     assert.are.equal(51, report.first)
     assert.are.equal(100, report.last)
   end)
