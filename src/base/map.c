@@ -93,10 +93,14 @@ void zkl_map_remove(struct zkl_map *map, struct zkl_map_node *node)
     map->count--;
 }
 
+struct zkl_map_node *zkl_map_chain(const struct zkl_map *map, uint64_t hash)
+{
+    return map->bucket_count != 0 ? *bucket_of(map, hash) : NULL;
+}
+
 struct zkl_map_node *zkl_map_first(const struct zkl_map *map, uint64_t hash)
 {
-    if (map->bucket_count == 0) return NULL;
-    struct zkl_map_node *node = *bucket_of(map, hash);
+    struct zkl_map_node *node = zkl_map_chain(map, hash);
     while (node != NULL && node->hash != hash) node = node->next;
     return node;
 }

@@ -22,4 +22,11 @@ static inline void zkl_release(const struct zkl_allocator *allocator, void *bloc
     if (block != NULL) allocator->allocate(allocator->context, block, size, 0);
 }
 
+/* Begins to load what will be needed soon; nothing else. */
+#if defined(__GNUC__)
+#define zkl_prefetch(address) __builtin_prefetch(address)
+#else
+#define zkl_prefetch(address) ((void)(address))
+#endif
+
 #endif

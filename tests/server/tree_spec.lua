@@ -279,6 +279,31 @@ describe("a node", function()
     assert.are.same({ "/p/c", "/p/c2" }, tree:owned(SESSION))
   end)
 
+  it("that comes and goes leaves nothing behind, and neither does one that never came", function()
+    local mine = { acl = codec.int(31) .. codec.str("digest") .. codec.str("u:h"), acl_count = 1 }
+    local function round()
+      for _, owner in ipairs({ false, SESSION, CONTAINER, "0xff00000000000001" }) do
+        create(tree, "/p", { owner = owner, data = "some data" })
+        create(tree, "/p/c", { owner = owner, data = "some data", acl = mine.acl })
+        change(tree, "set_data", "/p/c", { data = "other data, and more of it" })
+        change(tree, "set_acl", "/p/c")
+        change(tree, "delete", "/p/c")
+        change(tree, "delete", "/p")
+        assert.is_true(tree:reserve("create", plain("/p", { owner = owner, data = "some data" })))
+        assert.is_true(tree:reserve("set_data", plain("/zookeeper", { data = "some data" })))
+        assert.is_true(tree:reserve("set_acl", plain("/zookeeper", mine)))
+        tree:release()
+      end
+    end
+    round()
+    local memory = tree:memory()
+    for _ = 1, 1000 do
+      round()
+    end
+    assert.are.equal(memory.bytes, tree:memory().bytes)
+    assert.are.equal(memory.blocks, tree:memory().blocks)
+  end)
+
   it("lets go of its access list with its last user", function()
     local mine = { acl = codec.int(31) .. codec.str("digest") .. codec.str("u:h"), acl_count = 1 }
     local lists = tree:sums().lists
