@@ -64,6 +64,7 @@ describe("memory:", function()
     assert(c:create("/hers", "x", { acl = "creator" }))
     assert.equal("NOAUTH", select(3, connect():get("/hers")))
     assert.equal("x", (assert(c:get("/hers"))))
+    assert.equal(core.digest_id("ann", "secret"), assert(c:get_acl("/hers"))[1].id)
   end)
 
   it("tells watchers, in the order of things", function()

@@ -1,0 +1,35 @@
+--- `memory:` from inside: how long a session takes to begin, and a call to be answered.
+local zk = require "zklua"
+
+local SESSIONS, CALLS = 100, 20000
+
+local function milliseconds(fn, ...)
+  local begun = zk.now()
+  local result = assert(fn(...))
+  return (zk.now() - begun) * 1000, result
+end
+
+local first_ms, c = milliseconds(zk.connect, "memory:")
+assert(c:create("/n", ("x"):rep(100)))
+
+local sessions = {}
+for i = 1, SESSIONS do
+  local another
+  sessions[i], another = milliseconds(zk.connect, "memory:")
+  assert(another:close())
+end
+table.sort(sessions)
+
+local function microseconds_per_call(fn)
+  return milliseconds(function()
+    for _ = 1, CALLS do
+      assert(fn())
+    end
+    return true
+  end) * 1000 / CALLS
+end
+
+print(("first_ms=%.3f session_ms=%.3f get_us=%.2f set_us=%.2f"):format(
+  first_ms, sessions[SESSIONS / 2],
+  microseconds_per_call(function() return c:get("/n") end),
+  microseconds_per_call(function() return c:set("/n", "y") end)))
