@@ -319,7 +319,8 @@ function compare.transcripts(left, right)
     left = left, right = right, zxids = new_zxids(), frames = {}, later = {},
   }, Pair)
   pair:stream("tree", left.tree, right.tree)
-  local count = 0
+  local tree, count = pair.frames, 0
+  pair.frames = {}
   for _, transcript in ipairs({ left, right }) do
     for number in pairs(transcript.streams) do
       count = math.max(count, number)
@@ -327,6 +328,9 @@ function compare.transcripts(left, right)
   end
   for number = 1, count do
     pair:stream(number, left.streams[number], right.streams[number])
+  end
+  for _, frame in ipairs(tree) do -- the consequences behind their causes
+    pair.frames[#pair.frames + 1] = frame
   end
   pair:zxids_of_failures()
   local differing = {}

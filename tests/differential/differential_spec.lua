@@ -1,10 +1,11 @@
 local run = require("differential.run")
+local servers = require("differential.servers")
 
 -- All that was printed, for a failure's message.
-local function play(seed, count, servers)
+local function play(seed, count, words)
   local printed = {}
   local result = run.run(seed, count, {
-    servers = servers, write = function(text) printed[#printed + 1] = text end,
+    servers = words, write = function(text) printed[#printed + 1] = text end,
   })
   return result, table.concat(printed)
 end
@@ -16,6 +17,26 @@ describe("zklua server", function()
     assert.are.equal(500, result.sequences)
     assert.is_true(result.requests >= 25000)
     assert.is_true(result.events > 1000)
+    assert.are.same({}, result.missing, "answers that never came")
+  end)
+
+  it("starts again after all that, as Apache does #slow", function()
+    local pair, words = {}, {}
+    for i, word in ipairs({ "apache", "zklua" }) do
+      pair[i] = assert(servers.start(word, "full"))
+      words[i] = "127.0.0.1:" .. pair[i].port
+    end
+    finally(function()
+      pair[1].stop()
+      pair[2].stop()
+    end)
+    local result, printed = play(501, 150, words)
+    assert.are.equal(0, result.failures, printed)
+    for _, each in ipairs(pair) do
+      each.server:restart() -- raises when it does not serve again
+    end
+    result, printed = play(701, 10, words)
+    assert.are.equal(0, result.failures, printed)
   end)
 end)
 

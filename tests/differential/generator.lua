@@ -23,7 +23,9 @@ local generator = {}
 local REQUESTS = 50
 local CONNECTIONS_MAX = 4
 local BURST_MAX = 6
-local TIMEOUT_MS = 40000 -- no session may end by itself
+-- Servers grant 20 s at least and 60 s at most: no session may end by itself.
+local TIMEOUTS_MS = { 40000, 40000, 40000, 25000, 0, 1, -5, 2147483647, -2147483648 }
+local ODD_XIDS = { 0, -3, -100, 2147483647, -2147483648 } -- servers only give them back
 
 -- Of every eight sequences one runs on servers as they are without options, where nodes with a
 -- ttl are refused and reconfig is not.
@@ -34,6 +36,7 @@ local GENERAL = {
   3, "get_acl", 4, "get_children", 4, "get_children2", 10, "multi", 4, "multi_read", 2, "sync",
   3, "add_watch", 2, "remove_watches", 2, "check_watches", 1, "set_watches", 1, "set_watches2",
   2, "get_ephemerals", 2, "get_all_children_number", 1, "who_am_i", 1, "ping", 1, "reconfig",
+  1, "delete_container",
 }
 local WATCHES = {
   16, "create", 12, "delete", 12, "set_data", 1, "set_acl", 8, "exists", 8, "get_data",
@@ -131,7 +134,8 @@ end
 
 function State:connect(session)
   local number = next_number(self)
-  local step = self:step({ kind = "connect", connection = number, timeout_ms = TIMEOUT_MS })
+  local step = self:step({ kind = "connect", connection = number,
+    timeout_ms = self.random:pick(TIMEOUTS_MS) })
   if session then
     step.attach = true
     if self.sessions[session].connection then
@@ -169,7 +173,7 @@ end
 -- Attempts that end in a refusal.
 function State:connect_wrongly()
   local wrong = self.random:pick({ "password", "id", "zxid", "closed", "frame" })
-  local step = { kind = "connect", connection = next_number(self), timeout_ms = TIMEOUT_MS,
+  local step = { kind = "connect", connection = next_number(self), timeout_ms = TIMEOUTS_MS[1],
     wrong = wrong }
   if wrong == "password" then
     -- Apache closes the session's connection before it looks at the password.
@@ -260,6 +264,8 @@ local function ordinary(self, connection)
   local request = self:request({ record = requests[name](self, connection) })
   if request.op == 11 then
     request.special = -2
+  elseif self.random:chance(1) then
+    request.special = self.random:pick(ODD_XIDS)
   end
   request.tail = self.random:chance(1) or nil
   return with_watch_zxid(self, request)
@@ -299,7 +305,8 @@ function State:spoil(connection)
 end
 
 function State:auth(connection)
-  local request = self:request({ record = requests.auth(self) })
+  local name = self.random:chance(10) and "sasl" or "auth"
+  local request = self:request({ record = requests[name](self) })
   request.special = self.random:chance(70) and -4 or nil
   self:step({ kind = "send", connection = connection.number, requests = { request } })
 end

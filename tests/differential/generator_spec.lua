@@ -2,6 +2,7 @@ local generator = require("differential.generator")
 local hits = require("differential.hits")
 
 local SEEDS = 600
+local SEQUENTIAL = { [2] = true, [3] = true, [6] = true }
 
 local function each_request(sequence, visit)
   for _, step in ipairs(sequence.steps) do
@@ -49,6 +50,13 @@ describe("the generator of sequences", function()
           request)
       end
       expect(path ~= "/zookeeper/quota/zookeeper_limits", sequence, request)
+      -- Nothing stays behind outside of the root: later sequences would read it.
+      expect(not (request.op == 5 and (path == "/" or path == "/zookeeper"
+        or path == "/zookeeper/quota")), sequence, request)
+      if SEQUENTIAL[record.flags] then
+        expect(path:sub(1, #sequence.root + 1) == sequence.root .. "/" or path:sub(1, 1) ~= "/",
+          sequence, request)
+      end
       if record.data and path:find("/zookeeper_[ls]") then
         expect(record.data:match("^count=%-?%d+,bytes=%-?%d+"), sequence, request)
       end

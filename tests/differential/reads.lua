@@ -188,6 +188,12 @@ function reads.auth(g)
   return { op = 100, scheme = "ip", data = g.random:pick({ "", "1.2.3.4" }) }
 end
 
+--- SASL is not configured anywhere: answered, and nothing comes of it. Out of turn as auth is. Over
+--- a null token Apache fails and closes, so none is sent.
+function reads.sasl(g)
+  return { op = 102, data = g.random:pick({ "", "token" }) }
+end
+
 --- Ends the connection.
 function reads.bad_auth(g)
   return g.random:pick({

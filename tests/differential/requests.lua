@@ -16,13 +16,14 @@ local OPEN = { arguments.WORLD }
 
 -- Writes ------------------------------------------------------------------------------------------
 
+-- Never one that could succeed outside of the root: it would stay.
 local function create_path(g, sequential)
   local which = g.random:below(100)
   if which < g.bad then
     return arguments.bad_path(g)
   elseif which < g.bad + 5 then
     return arguments.missing_path(g)
-  elseif which < g.bad + 10 then
+  elseif which < g.bad + 10 and not sequential then
     return g.random:pick({ g.model:pick(g.random), "/", g.random:pick(arguments.RESERVED) })
   end
   local path = arguments.child_path(g)
@@ -129,6 +130,9 @@ end
 
 function requests.set_data(g)
   local path = arguments.any_path(g)
+  if path:match("^/zookeeper") then
+    path = "/zookeeper/config" -- the others may be changed, and would stay so
+  end
   local node = g.model:node(path)
   local record = {
     op = 5, path = path, data = arguments.data(g),
@@ -157,6 +161,11 @@ function requests.set_acl(g)
     node.aversion = node.aversion + 1
   end
   return record
+end
+
+--- The servers' own; refused when it comes from a client.
+function requests.delete_container(g)
+  return { op = 20, path = arguments.any_path(g) }
 end
 
 --- Only for use inside a multi: alone and successful it would end an Apache server for good.

@@ -12,6 +12,7 @@ local SUPER_DIGEST = "super:xQJmxLMiHGwaqBvst5y6rkB6HQs=" -- super:admin, the ja
 local COMMON = {
   maxClientCnxns = 0,
   tickTime = 2000,
+  minSessionTimeout = 20000,
   maxSessionTimeout = 60000,
   ["DigestAuthenticationProvider.superDigest"] = SUPER_DIGEST,
 }
@@ -47,7 +48,7 @@ local STARTERS = { apache = start_apache, zklua = start_zklua }
 ---@param word string
 ---@param setup string
 ---@param long boolean|nil  worth a server that is compiled well
----@return table|nil server  { port =, stop = function }
+---@return table|nil server  { port =, stop = function, server = what the support module gave }
 ---@return string|nil message
 function servers.start(word, setup, long)
   local name, rest = word:match("^([^+]*)(.*)$")
@@ -58,7 +59,7 @@ function servers.start(word, setup, long)
       more[key] = value
     end
     local server = start(config_of(setup, more), long)
-    return { port = server.port, stop = function() server:stop() end }
+    return { port = server.port, server = server, stop = function() server:stop() end }
   end
   local port = tonumber(word:match("^127%.0%.0%.1:(%d+)$"))
   if not port then
