@@ -331,6 +331,37 @@ static int server_restore_session(lua_State *L)
                                                      (int32_t)luaL_checkinteger(L, 3)));
 }
 
+/* restore_acl(id, list) */
+static int server_restore_acl(lua_State *L)
+{
+    struct server_object *object = to_object(L);
+    int64_t id = to_i64(L, 2);
+    lua_newtable(L);
+    lua_pushvalue(L, 3);
+    lua_setfield(L, -2, "acl");
+    struct zkl_vector list = zkl_testing_acls_field(L, lua_gettop(L), "acl");
+    return push_status(L, zkl_server_restore_acl(object->server, id, list));
+}
+
+/* restore_node{ path=, data=, acl_id=, stat= }, all as on disk */
+static int server_restore_node(lua_State *L)
+{
+    struct server_object *object = to_object(L);
+    struct zkl_result record; /* one that has these fields */
+    zkl_testing_to_result(L, 2, &record);
+    struct zkl_restored_node node = { .path = record.path, .data = record.data,
+                                      .acl = zkl_testing_i64_field(L, 2, "acl_id"),
+                                      .stat = record.stat };
+    return push_status(L, zkl_server_restore_node(object->server, &node));
+}
+
+/* restore_digest(zxid, digest) */
+static int server_restore_digest(lua_State *L)
+{
+    return push_status(L, zkl_server_restore_digest(to_object(L)->server, to_i64(L, 2),
+                                                    (uint64_t)to_i64(L, 3)));
+}
+
 static int server_restore_end(lua_State *L)
 {
     return push_status(L, zkl_server_restore_end(to_object(L)->server, to_i64(L, 2)));
@@ -456,8 +487,11 @@ int zkl_testing_open_server(lua_State *L)
         { "output", server_output },
         { "reads", server_reads },
         { "replay", server_replay },
+        { "restore_acl", server_restore_acl },
         { "restore_begin", server_restore_begin },
+        { "restore_digest", server_restore_digest },
         { "restore_end", server_restore_end },
+        { "restore_node", server_restore_node },
         { "restore_session", server_restore_session },
         { "sent", server_sent },
         { "set_time", server_set_time },

@@ -52,6 +52,76 @@ describe("the server core", function()
     assert.is_true(counts.data_bytes > 100000)
   end)
 
+  describe("from disk", function()
+    local function restored(sessions, nodes)
+      local server = testing.server.new({ now = host.NOW, wall = host.WALL, seed = 3 })
+      server:restore_begin()
+      for _, id in ipairs(sessions) do
+        assert.are.equal("OK", server:restore_session(id, 6000))
+      end
+      assert.are.equal("OK", server:restore_acl(1, host.OPEN_ACL))
+      for _, node in ipairs(nodes) do
+        node.op, node.data, node.acl_id = host.op.get, node.data or "", node.acl_id or 1
+        node.stat = node.stat or {}
+        assert.are.equal("OK", server:restore_node(node), server:why())
+      end
+      assert.are.equal("OK", server:restore_end("0x30"), server:why())
+      return server
+    end
+    local FIRST = {
+      { path = "" }, { path = "/zookeeper" }, { path = "/zookeeper/quota" },
+      { path = "/zookeeper/config" },
+    }
+    local function with(...)
+      local nodes = {}
+      for i, node in ipairs(FIRST) do
+        nodes[i] = { path = node.path }
+      end
+      for _, node in ipairs({ ... }) do
+        nodes[#nodes + 1] = node
+      end
+      return nodes
+    end
+
+    it("serves its sessions, each for its own timeout from the start", function()
+      local server = restored({ "0x100" }, with({ path = "/e", stat = { czxid = "0x20",
+        mzxid = "0x20", pzxid = "0x20", ephemeral_owner = "0x100" } }))
+      server:start()
+      assert.are.equal(1, server:count().sessions)
+      assert.are.equal(1, server:count().ephemerals)
+      assert.are.equal("0x30", server:zxid())
+      local now, zxid
+      repeat
+        now = server:deadline()
+        server:set_time(now, host.WALL)
+        server:tick()
+        zxid = server:next_txn()
+      until zxid
+      assert.are.equal("0x31", zxid)
+      assert.is_true(now >= host.NOW + 6000 and now <= host.NOW + 9000)
+      server:committed("0x31")
+      assert.are.equal(0, server:count().ephemerals)
+      assert.are.equal(0, server:free().bytes)
+    end)
+
+    it("ends ephemeral nodes whose session is not there, before it serves", function()
+      local server = restored({ "0x100" }, with(
+        { path = "/mine", stat = { czxid = "0x20", mzxid = "0x20", pzxid = "0x20",
+          ephemeral_owner = "0x100" } },
+        { path = "/orphan", stat = { czxid = "0x21", mzxid = "0x21", pzxid = "0x21",
+          ephemeral_owner = "0x200" } },
+        { path = "/orphan2", stat = { czxid = "0x22", mzxid = "0x22", pzxid = "0x22",
+          ephemeral_owner = "0x200" } },
+        { path = "/other", stat = { czxid = "0x23", mzxid = "0x23", pzxid = "0x23",
+          ephemeral_owner = "0x300" } }))
+      assert.are.equal(4, server:count().ephemerals)
+      server:start()
+      assert.are.equal(1, server:count().ephemerals)
+      assert.are.equal(5, server:count().nodes)
+      assert.are.equal(0, server:free().bytes)
+    end)
+  end)
+
   describe("and its log", function()
     it("gives each transaction once, zxids without a gap, payloads that stay", function()
       new()
