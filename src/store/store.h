@@ -2,7 +2,9 @@
  * server-semantics 8 and 9).
  *
  * Calls that may wait for the disk are marked (disk): a driver makes them on a thread of its
- * own, one at a time, while the server's thread goes on; they touch no server. */
+ * own, one at a time, while the server's thread goes on; they touch no server. Those of
+ * snapshots, and purge, share nothing with flush and mark, and may be made on a second thread:
+ * to sync a large snapshot and to read it again must hold up no write. */
 #ifndef ZKLUA_STORE_STORE_H
 #define ZKLUA_STORE_STORE_H
 
