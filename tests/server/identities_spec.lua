@@ -62,7 +62,8 @@ describe("a connection's identities", function()
   it("take bytes that are no text as the text that Apache takes them for", function()
     local identities = open()
     assert.are.equal(0, identities:add("digest", "u\252:p\228ss")) -- Latin-1
-    assert.are.same({ LOOPBACK, "digest:u\239\191\189:FsG7wVXlr0ClM6j6kboUzb0Im6k=" }, (identities:list()))
+    assert.are.same({ LOOPBACK, "digest:u\239\191\189:FsG7wVXlr0ClM6j6kboUzb0Im6k=" },
+      (identities:list()))
   end)
 
   it("add up, each once, in order", function()
