@@ -6,39 +6,34 @@
 #include <string.h>
 
 #include "uv/log.h"
-
-enum errand {
-    ERRAND_NONE,
-    ERRAND_BEGIN,  /* a snapshot's file */
-    ERRAND_WRITE,  /* a slice of it */
-    ERRAND_FINISH,
-    ERRAND_ABORT,
-    ERRAND_MARK,
-    ERRAND_PURGE
-};
-
-/* Whose a job is: what it holds is read and written by that thread alone. */
-enum progress {
-    PROGRESS_FREE,  /* the loop's: nothing is under way */
-    PROGRESS_ASKED, /* the disk's */
-    PROGRESS_DONE   /* the loop's: to be settled */
-};
+#include "uv/worker.h"
 
 struct flush_job {
-    enum progress progress;
     int status;
     int64_t zxid;
     int64_t took_ms;
     struct zkl_store_report report;
 };
 
+struct mark_job {
+    int status;
+    int64_t now_ms;
+};
+
+/* What the tidier is asked to do. */
+enum errand {
+    ERRAND_BEGIN,  /* a snapshot's file */
+    ERRAND_WRITE,  /* a slice of it */
+    ERRAND_FINISH,
+    ERRAND_ABORT,
+    ERRAND_PURGE
+};
+
 struct errand_job {
-    enum progress progress;
     enum errand errand;
     int status;
-    int64_t zxid;   /* BEGIN */
-    int64_t now_ms; /* MARK */
-    size_t size;    /* WRITE */
+    int64_t zxid; /* BEGIN */
+    size_t size;  /* WRITE */
     uint8_t slice[ZKL_SNAPSHOT_SLICE];
 };
 
@@ -53,15 +48,13 @@ enum snapshot_state {
 struct zkl_durable {
     struct zkl_durable_options options;
     uv_async_t done; /* wakes the loop */
-    uv_thread_t thread;
-    uv_mutex_t mutex; /* of the progress of both jobs, and of quit */
-    uv_cond_t asked;
+    struct zkl_worker logger;  /* of flush and mark */
+    struct zkl_worker tidier;  /* of errand */
+    bool logger_flushes;       /* what it does, or has done: a flush, not the mark */
     struct flush_job flush;
+    struct mark_job mark;
     struct errand_job errand;
-    bool flushed_last; /* the disk's own: an errand that waits is next */
-    bool quit;
 
-    /* the loop's alone */
     bool stopped, failed;
     bool holding; /* `held` found no memory in the batch: again when the disk is done */
     struct zkl_logged held;
@@ -71,10 +64,11 @@ struct zkl_durable {
     int64_t mark_at_ms, purge_at_ms; /* ZKL_NEVER: not due */
 };
 
-/* --- the disk's thread -------------------------------------------------------- */
+/* --- on the workers' threads ---------------------------------------------------- */
 
-static void do_flush(struct zkl_durable *durable)
+static void do_flush(void *argument)
 {
+    struct zkl_durable *durable = argument;
     struct flush_job *job = &durable->flush;
     uint64_t start = uv_hrtime();
     job->report.text[0] = '\0';
@@ -82,12 +76,18 @@ static void do_flush(struct zkl_durable *durable)
     job->took_ms = (int64_t)((uv_hrtime() - start) / 1000000);
 }
 
-static void do_errand(struct zkl_durable *durable)
+static void do_mark(void *argument)
 {
+    struct zkl_durable *durable = argument;
+    durable->mark.status = zkl_store_mark(durable->options.store, durable->mark.now_ms);
+}
+
+static void do_errand(void *argument)
+{
+    struct zkl_durable *durable = argument;
     struct errand_job *job = &durable->errand;
     struct zkl_store *store = durable->options.store;
     switch (job->errand) {
-    case ERRAND_NONE: break;
     case ERRAND_BEGIN: job->status = zkl_store_snapshot_begin(store, job->zxid); break;
     case ERRAND_WRITE:
         job->status = zkl_store_snapshot_write(store, job->slice, job->size);
@@ -97,69 +97,8 @@ static void do_errand(struct zkl_durable *durable)
         zkl_store_snapshot_abort(store);
         job->status = 0;
         break;
-    case ERRAND_MARK: job->status = zkl_store_mark(store, job->now_ms); break;
     case ERRAND_PURGE: job->status = zkl_store_purge(store); break;
     }
-}
-
-/* Holds the mutex outside of the jobs themselves. */
-static void work(void *argument)
-{
-    struct zkl_durable *durable = argument;
-    uv_mutex_lock(&durable->mutex);
-    while (true) {
-        bool flush = durable->flush.progress == PROGRESS_ASKED;
-        bool errand = durable->errand.progress == PROGRESS_ASKED;
-        if (!flush && !errand) {
-            if (durable->quit) break;
-            uv_cond_wait(&durable->asked, &durable->mutex);
-            continue;
-        }
-        if (flush && errand) flush = !durable->flushed_last;
-        durable->flushed_last = flush;
-        uv_mutex_unlock(&durable->mutex);
-        if (flush) do_flush(durable);
-        else do_errand(durable);
-        uv_mutex_lock(&durable->mutex);
-        *(flush ? &durable->flush.progress : &durable->errand.progress) = PROGRESS_DONE;
-        uv_async_send(&durable->done);
-    }
-    uv_mutex_unlock(&durable->mutex);
-}
-
-/* --- asking it ------------------------------------------------------------------ */
-
-static bool is_free(struct zkl_durable *durable, const enum progress *progress)
-{
-    uv_mutex_lock(&durable->mutex);
-    bool is = *progress == PROGRESS_FREE;
-    uv_mutex_unlock(&durable->mutex);
-    return is;
-}
-
-/* Whether a job is done, which is thereby free for the next. */
-static bool take(struct zkl_durable *durable, enum progress *progress)
-{
-    uv_mutex_lock(&durable->mutex);
-    bool done = *progress == PROGRESS_DONE;
-    if (done) *progress = PROGRESS_FREE;
-    uv_mutex_unlock(&durable->mutex);
-    return done;
-}
-
-static void ask(struct zkl_durable *durable, enum progress *progress)
-{
-    uv_mutex_lock(&durable->mutex);
-    ZKL_ASSERT(*progress == PROGRESS_FREE);
-    *progress = PROGRESS_ASKED;
-    uv_cond_signal(&durable->asked);
-    uv_mutex_unlock(&durable->mutex);
-}
-
-static void send_errand(struct zkl_durable *durable, enum errand errand)
-{
-    durable->errand.errand = errand;
-    ask(durable, &durable->errand.progress);
 }
 
 /* --- the log ---------------------------------------------------------------------- */
@@ -174,8 +113,7 @@ static bool fail(struct zkl_durable *durable, const char *text)
 
 static bool settle_flush(struct zkl_durable *durable, struct zkl_clock clock)
 {
-    struct flush_job *job = &durable->flush;
-    if (!take(durable, &job->progress)) return true;
+    const struct flush_job *job = &durable->flush;
     if (job->status != 0) {
         return fail(durable, job->report.text[0] != '\0' ? job->report.text
                                                          : uv_strerror(job->status));
@@ -189,6 +127,14 @@ static bool settle_flush(struct zkl_durable *durable, struct zkl_clock clock)
     }
     zkl_server_committed(durable->options.server, job->zxid, clock);
     return true;
+}
+
+static bool settle_log(struct zkl_durable *durable, struct zkl_clock clock)
+{
+    if (!zkl_worker_take(&durable->logger)) return true;
+    if (durable->logger_flushes) return settle_flush(durable, clock);
+    int status = durable->mark.status;
+    return status == 0 || fail(durable, uv_strerror(status));
 }
 
 /* Moves what the core has prepared into the batch. What finds no memory there waits for the
@@ -212,18 +158,32 @@ static bool gather(struct zkl_durable *durable, bool disk_idle)
     }
 }
 
-static bool pump_log(struct zkl_durable *durable)
+static bool pump_log(struct zkl_durable *durable, struct zkl_clock clock)
 {
-    bool idle = is_free(durable, &durable->flush.progress);
+    bool idle = zkl_worker_free(&durable->logger);
     if (!gather(durable, idle)) return false;
-    if (idle && !zkl_store_batch_empty(durable->options.store)) {
+    if (!idle) return true;
+    /* The watermark first, or a stream of batches would keep it waiting for ever. */
+    if (clock.now_ms >= durable->mark_at_ms) {
+        durable->mark_at_ms = ZKL_NEVER;
+        durable->mark.now_ms = clock.now_ms;
+        durable->logger_flushes = false;
+        zkl_worker_ask(&durable->logger, do_mark, durable);
+    } else if (!zkl_store_batch_empty(durable->options.store)) {
         zkl_store_seal(durable->options.store);
-        ask(durable, &durable->flush.progress);
+        durable->logger_flushes = true;
+        zkl_worker_ask(&durable->logger, do_flush, durable);
     }
     return true;
 }
 
-/* --- snapshots, purge, watermark --------------------------------------------------- */
+/* --- snapshots and purge ------------------------------------------------------------ */
+
+static void send_errand(struct zkl_durable *durable, enum errand errand)
+{
+    durable->errand.errand = errand;
+    zkl_worker_ask(&durable->tidier, do_errand, durable);
+}
 
 static void give_up_snapshot(struct zkl_durable *durable, const char *why)
 {
@@ -267,8 +227,8 @@ static void begin_snapshot(struct zkl_durable *durable, struct zkl_clock clock)
 
 static void settle_errand(struct zkl_durable *durable, struct zkl_clock clock)
 {
-    struct errand_job *job = &durable->errand;
-    if (!take(durable, &job->progress)) return;
+    const struct errand_job *job = &durable->errand;
+    if (!zkl_worker_take(&durable->tidier)) return;
     switch (job->errand) {
     case ERRAND_BEGIN:
     case ERRAND_WRITE:
@@ -289,28 +249,20 @@ static void settle_errand(struct zkl_durable *durable, struct zkl_clock clock)
                     (long long)(clock.now_ms - durable->snapshot_began_ms));
         }
         break;
-    case ERRAND_MARK:
     case ERRAND_PURGE:
         if (job->status != 0) {
-            zkl_log(ZKL_LOG_WARNING, "%s: %s", job->errand == ERRAND_MARK
-                        ? "the watermark could not be written" : "old files could not be removed",
+            zkl_log(ZKL_LOG_WARNING, "old files could not be removed: %s",
                     uv_strerror(job->status));
         }
         break;
-    case ERRAND_NONE:
     case ERRAND_ABORT: break;
     }
 }
 
 static void pump_errands(struct zkl_durable *durable, struct zkl_clock clock)
 {
-    if (!is_free(durable, &durable->errand.progress)) return;
-    /* The watermark first: a snapshot of many slices must not keep it waiting. */
-    if (clock.now_ms >= durable->mark_at_ms) {
-        durable->mark_at_ms = ZKL_NEVER;
-        durable->errand.now_ms = clock.now_ms;
-        send_errand(durable, ERRAND_MARK);
-    } else if (durable->snapshot == SNAPSHOT_ON) {
+    if (!zkl_worker_free(&durable->tidier)) return;
+    if (durable->snapshot == SNAPSHOT_ON) {
         send_slice(durable);
     } else if (zkl_store_wants_snapshot(durable->options.store)) {
         begin_snapshot(durable, clock);
@@ -325,13 +277,13 @@ static void pump_errands(struct zkl_durable *durable, struct zkl_clock clock)
 bool zkl_durable_settle(struct zkl_durable *durable, struct zkl_clock clock)
 {
     settle_errand(durable, clock);
-    return !durable->failed && settle_flush(durable, clock);
+    return !durable->failed && settle_log(durable, clock);
 }
 
 bool zkl_durable_pump(struct zkl_durable *durable, struct zkl_clock clock)
 {
     if (durable->failed) return false;
-    if (!pump_log(durable)) return false;
+    if (!pump_log(durable, clock)) return false;
     if (!durable->stopped) pump_errands(durable, clock);
     return true;
 }
@@ -353,10 +305,9 @@ void zkl_durable_stop(struct zkl_durable *durable)
     }
 }
 
-bool zkl_durable_idle(const struct zkl_durable *durable)
+bool zkl_durable_idle(struct zkl_durable *durable)
 {
-    struct zkl_durable *d = (struct zkl_durable *)durable; /* a mutex has no const */
-    return is_free(d, &d->flush.progress) && is_free(d, &d->errand.progress)
+    return zkl_worker_free(&durable->logger) && zkl_worker_free(&durable->tidier)
         && (durable->failed
             || (!durable->holding && zkl_store_batch_empty(durable->options.store)));
 }
@@ -364,6 +315,11 @@ bool zkl_durable_idle(const struct zkl_durable *durable)
 static void on_done(uv_async_t *handle)
 {
     (void)handle; /* the loop turns, and its end settles */
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle->data);
 }
 
 struct zkl_durable *zkl_durable_new(uv_loop_t *loop, const struct zkl_durable_options *options)
@@ -374,35 +330,24 @@ struct zkl_durable *zkl_durable_new(uv_loop_t *loop, const struct zkl_durable_op
     durable->mark_at_ms = ZKL_NEVER;
     durable->purge_at_ms = options->purge_interval_ms > 0 ? 0 : ZKL_NEVER;
     durable->done.data = durable;
-    uv_mutex_init(&durable->mutex);
-    uv_cond_init(&durable->asked);
-    if (uv_async_init(loop, &durable->done, on_done) == 0) {
-        if (uv_thread_create(&durable->thread, work, durable) == 0) return durable;
-        uv_close((uv_handle_t *)&durable->done, NULL);
-        uv_run(loop, UV_RUN_NOWAIT);
+    if (uv_async_init(loop, &durable->done, on_done) != 0) {
+        free(durable);
+        return NULL;
     }
-    uv_cond_destroy(&durable->asked);
-    uv_mutex_destroy(&durable->mutex);
-    free(durable);
+    if (zkl_worker_start(&durable->logger, &durable->done) == 0) {
+        if (zkl_worker_start(&durable->tidier, &durable->done) == 0) return durable;
+        zkl_worker_stop(&durable->logger);
+    }
+    uv_close((uv_handle_t *)&durable->done, on_closed);
     return NULL;
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-    free(handle->data);
 }
 
 void zkl_durable_free(struct zkl_durable *durable)
 {
-    uv_mutex_lock(&durable->mutex);
-    durable->quit = true;
-    uv_cond_signal(&durable->asked);
-    uv_mutex_unlock(&durable->mutex);
-    uv_thread_join(&durable->thread);
+    zkl_worker_stop(&durable->logger);
+    zkl_worker_stop(&durable->tidier);
     if (durable->snapshot == SNAPSHOT_ABANDONED) {
         zkl_store_snapshot_abort(durable->options.store);
     }
-    uv_cond_destroy(&durable->asked);
-    uv_mutex_destroy(&durable->mutex);
     uv_close((uv_handle_t *)&durable->done, on_closed);
 }

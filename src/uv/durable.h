@@ -1,8 +1,8 @@
-/* The disk's thread: carries out the store's calls that may wait, one at a time, while the
- * loop's thread prepares the next batch and goes on serving.
+/* What may wait for the disk, on threads of its own, while the loop's thread prepares the next
+ * batch and goes on serving.
  *
- * At most one flush and one errand (a slice of a snapshot, a purge, the watermark) are under
- * way, and they take turns: neither a stream of writes nor a snapshot holds up the other. */
+ * The logger writes batches and the watermark, the tidier writes snapshots in slices and removes
+ * what is old: no write waits for a snapshot, which is synced and read again as a whole. */
 #ifndef ZKLUA_UV_DURABLE_H
 #define ZKLUA_UV_DURABLE_H
 
@@ -23,7 +23,7 @@ struct zkl_durable_options {
 
 struct zkl_durable;
 
-/* NULL: no memory, or no thread. */
+/* NULL: no memory, or no threads. */
 struct zkl_durable *zkl_durable_new(uv_loop_t *loop, const struct zkl_durable_options *options);
 
 /* What the disk has done since: tells the core. false: the log cannot be written any more, the
@@ -39,8 +39,8 @@ int64_t zkl_durable_deadline(const struct zkl_durable *durable);
  * still made durable. */
 void zkl_durable_stop(struct zkl_durable *durable);
 /* After stop: whether all is done. */
-bool zkl_durable_idle(const struct zkl_durable *durable);
-/* Ends the thread. The handle is closed by the loop, which then frees it all. */
+bool zkl_durable_idle(struct zkl_durable *durable);
+/* Ends the threads. The handle is closed by the loop, which then frees it all. */
 void zkl_durable_free(struct zkl_durable *durable);
 
 #endif

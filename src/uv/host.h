@@ -3,7 +3,8 @@
  *   serve.c        start, the turn of the loop, stop
  *   listen.c       addresses and their sockets
  *   connection.c   bytes in, bytes out, the end of a connection
- *   durable.c      the disk's thread
+ *   durable.c      the disk's threads
+ *   worker.c       a thread that does one job at a time
  *   news.c         the core's events as lines of the log
  *
  * Each turn of the loop ends in one call of the pump, from a check handle and so after

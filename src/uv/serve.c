@@ -269,7 +269,7 @@ static bool recover(struct zkl_host *host)
         .slow_sync_ms = host->options->slow_sync_ms,
     };
     host->durable = zkl_durable_new(&host->loop, &durable);
-    return host->durable != NULL || complain("no thread for the disk", "");
+    return host->durable != NULL || complain("no threads for the disk", "");
 }
 
 /* The core, with all that is kept of it. */
