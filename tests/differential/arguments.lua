@@ -1,6 +1,6 @@
 --- What the requests of a sequence are made of: paths, ACLs, versions, data, ttls; right ones and
---- wrong ones. `g` is the state of the generator: random, model, root, and `bad`, the percent of
---- arguments that are to be wrong.
+--- wrong ones. `g` is the state of the generator: random, model, root; `bad`, the percent of
+--- arguments that are to be wrong; `careful` when none is to be.
 local model = require("differential.model")
 
 local arguments = {}
@@ -86,6 +86,9 @@ end
 
 --- Where something is, mostly.
 function arguments.any_path(g)
+  if g.careful then
+    return g.model:pick(g.random)
+  end
   local which = g.random:below(100)
   if which < g.bad then
     return arguments.bad_path(g)
@@ -99,6 +102,18 @@ function arguments.any_path(g)
   return g.model:pick(g.random)
 end
 
+--- Where nothing is yet, as far as is known.
+function arguments.new_path(g)
+  local path
+  for _ = 1, 4 do
+    path = arguments.child_path(g)
+    if not g.model:node(path) then
+      break
+    end
+  end
+  return path
+end
+
 --- A node that may be changed freely: never the root, which must stay open.
 function arguments.own_path(g)
   local path = g.model:pick(g.random)
@@ -106,7 +121,7 @@ function arguments.own_path(g)
 end
 
 function arguments.version(g, actual)
-  local which = g.random:below(10)
+  local which = g.random:below(g.careful and 8 or 10)
   if which < 5 then
     return -1
   elseif which < 8 then
@@ -171,7 +186,7 @@ local function guarded_acl(g)
 end
 
 function arguments.acl_for(g, path)
-  if g.random:chance(g.bad) then
+  if not g.careful and g.random:chance(g.bad) then
     return g.random:pick(BAD_ACLS)
   elseif model.guarded(path) then
     return guarded_acl(g)

@@ -23,6 +23,7 @@ local generator = {}
 local REQUESTS = 50
 local CONNECTIONS_MAX = 4
 local BURST_MAX = 6
+local CAREFUL = 40 -- percent of the requests that should succeed
 -- Servers grant 20 s at least and 60 s at most: no session may end by itself.
 local TIMEOUTS_MS = { 40000, 40000, 40000, 25000, 0, 1, -5, 2147483647, -2147483648 }
 local ODD_XIDS = { 0, -3, -100, 2147483647, -2147483648 } -- servers only give them back
@@ -261,12 +262,14 @@ end
 
 local function ordinary(self, connection)
   local name = self.random:weighted(self.theme.mix)
+  self.careful = self.random:chance(CAREFUL)
   local request = self:request({ record = requests[name](self, connection) })
   if request.op == 11 then
     request.special = -2
   elseif self.random:chance(1) then
     request.special = self.random:pick(ODD_XIDS)
   end
+  self.careful = false
   request.tail = self.random:chance(1) or nil
   return with_watch_zxid(self, request)
 end

@@ -54,7 +54,7 @@ function reads.multi_read(g)
 end
 
 function reads.add_watch(g, connection)
-  local path = arguments.any_path(g)
+  local path = g.random:chance(20) and g.root or arguments.any_path(g)
   if g.random:chance(g.bad) then
     return { op = 106, path = path, kind = g.random:pick({ 2, 3, -1, 7, 100 }) }
   end

@@ -19,6 +19,11 @@ local OPEN = { arguments.WORLD }
 -- Never one that could succeed outside of the root: it would stay.
 local function create_path(g, sequential)
   local which = g.random:below(100)
+  if g.careful and not sequential then
+    return arguments.new_path(g)
+  elseif g.careful then
+    which = 99
+  end
   if which < g.bad then
     return arguments.bad_path(g)
   elseif which < g.bad + 5 then
@@ -46,7 +51,7 @@ end
 local function create_ttl(g)
   local flags = g.random:pick({ 5, 5, 6 })
   local record = { op = 21, flags = flags, ttl_ms = g.random:pick(arguments.TTLS) }
-  if g.random:chance(g.bad + 3) then
+  if not g.careful and g.random:chance(g.bad + 3) then
     if g.random:chance(50) then
       record.ttl_ms = g.random:pick(arguments.BAD_TTLS)
     else
@@ -64,7 +69,7 @@ local function create_record(g)
     return create_ttl(g)
   elseif op == 19 then
     return { op = 19, flags = 4 }
-  elseif g.random:chance(g.bad) then
+  elseif not g.careful and g.random:chance(g.bad) then
     local flags = g.random:chance(50) and arguments.BAD_FLAGS or { 5, 6 }
     return { op = op, flags = g.random:pick(flags) }
   end
@@ -94,16 +99,16 @@ local function believe_create(g, connection, record)
 end
 
 function requests.create(g, connection, inside_multi)
-  if g.random:chance(g.bad) and g.random:chance(25) then
+  if not g.careful and g.random:chance(g.bad) and g.random:chance(25) then
     return mismatched_create(g)
   end
   local record = create_record(g)
   record.path = create_path(g, SEQUENTIAL[record.flags])
   record.data = arguments.data(g)
   record.acl = arguments.acl_for(g, record.path)
-  if g.random:chance(1) then
+  if not g.careful and g.random:chance(1) then
     record.path, record.acl = g.root .. "/void/x", arguments.IPV6_ACL
-  elseif not inside_multi and g.random:chance(1) then
+  elseif not g.careful and not inside_multi and g.random:chance(1) then
     record.acl = g.random:pick(arguments.NULL_ID_ACLS)
     return record
   end
@@ -197,13 +202,15 @@ function requests.multi(g, connection)
   if g.quota then
     return quota_multi(g, connection)
   end
-  local operations = {}
+  local operations, before = {}, g.careful
+  g.careful = g.random:chance(70)
   for i = 1, g.random:weighted({ 1, 0, 4, 1, 8, 2, 6, 3, 3, 5, 1, 8 }) do
     local build = g.random:weighted({
       8, multi_create, 4, requests.delete, 6, requests.set_data, 5, requests.check,
     })
     operations[i] = build(g, connection)
   end
+  g.careful = before
   return { op = 14, operations = operations }
 end
 
