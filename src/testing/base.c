@@ -8,45 +8,7 @@
 #include "base/map.h"
 #include "base/pool.h"
 #include "base/random.h"
-#include "testing/allocator.h"
-
-/* --- what all of them have ------------------------------------------------------------ */
-
-static int push_object(lua_State *L, const char *metatable)
-{
-    luaL_getmetatable(L, metatable);
-    lua_setmetatable(L, -2);
-    return 1;
-}
-
-static void define(lua_State *L, const char *metatable, const luaL_Reg *methods,
-                   lua_CFunction collect)
-{
-    luaL_newmetatable(L, metatable);
-    lua_newtable(L);
-    for (; methods->name != NULL; methods++) {
-        lua_pushcfunction(L, methods->func);
-        lua_setfield(L, -2, methods->name);
-    }
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, collect);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
-}
-
-/* memory() and fail(from, to) of an object whose allocator comes first. */
-static int object_memory(lua_State *L)
-{
-    return zkl_testing_push_memory(L, lua_touserdata(L, 1));
-}
-
-static int object_fail(lua_State *L)
-{
-    struct zkl_testing_allocator *allocator = lua_touserdata(L, 1);
-    allocator->requests = 0;
-    zkl_testing_set_failure(L, 2, allocator);
-    return 0;
-}
+#include "testing/objects.h"
 
 /* --- buffer ----------------------------------------------------------------------------- */
 
@@ -66,13 +28,13 @@ static int buffer_new(lua_State *L)
     memset(object, 0, sizeof *object);
     struct zkl_allocator hook = zkl_testing_hook(&object->allocator);
     zkl_buffer_init(&object->buffer, &hook);
-    return push_object(L, "zklua.testing.buffer");
+    return zkl_testing_push_object(L, "zklua.testing.buffer");
 }
 
 static int buffer_free(lua_State *L)
 {
     zkl_buffer_free(to_buffer(L));
-    return object_memory(L);
+    return zkl_testing_object_memory(L);
 }
 
 static int buffer_append(lua_State *L)
@@ -150,7 +112,7 @@ static int map_new(lua_State *L)
     memset(object, 0, sizeof *object);
     struct zkl_allocator hook = zkl_testing_hook(&object->allocator);
     zkl_map_init(&object->map, &hook);
-    return push_object(L, "zklua.testing.map");
+    return zkl_testing_push_object(L, "zklua.testing.map");
 }
 
 static struct map_element *map_find(struct zkl_map *map, int64_t key, uint64_t hash)
@@ -250,7 +212,7 @@ static int map_free(lua_State *L)
         while (map->buckets[i] != NULL) map_drop(map, (struct map_element *)map->buckets[i]);
     }
     zkl_map_free(map);
-    return object_memory(L);
+    return zkl_testing_object_memory(L);
 }
 
 /* --- heap of numbered places ---------------------------------------------------------------- */
@@ -282,7 +244,7 @@ static int heap_new(lua_State *L)
     for (size_t i = 0; i < PLACES; i++) object->places[i].index = ZKL_HEAP_NOWHERE;
     struct zkl_allocator hook = zkl_testing_hook(&object->allocator);
     zkl_heap_init(&object->heap, &hook);
-    return push_object(L, "zklua.testing.heap");
+    return zkl_testing_push_object(L, "zklua.testing.heap");
 }
 
 static int heap_insert(lua_State *L)
@@ -314,7 +276,7 @@ static int heap_first(lua_State *L)
 static int heap_free(lua_State *L)
 {
     zkl_heap_free(&to_heap(L)->heap);
-    return object_memory(L);
+    return zkl_testing_object_memory(L);
 }
 
 /* --- chunks ----------------------------------------------------------------------------------- */
@@ -335,7 +297,7 @@ static int chunks_new(lua_State *L)
     memset(object, 0, sizeof *object);
     struct zkl_allocator hook = zkl_testing_hook(&object->allocator);
     zkl_chunks_init(&object->chunks, &hook);
-    return push_object(L, "zklua.testing.chunks");
+    return zkl_testing_push_object(L, "zklua.testing.chunks");
 }
 
 /* add(bytes) gives chunk and address; nil: no memory */
@@ -367,7 +329,7 @@ static int chunks_total(lua_State *L)
 static int chunks_free(lua_State *L)
 {
     zkl_chunks_free(to_chunks(L));
-    return object_memory(L);
+    return zkl_testing_object_memory(L);
 }
 
 /* --- pool ------------------------------------------------------------------------------------- */
@@ -396,7 +358,7 @@ static int pool_new(lua_State *L)
     memset(object, 0, sizeof *object);
     struct zkl_allocator hook = zkl_testing_hook(&object->allocator);
     zkl_pool_init(&object->pool, &hook);
-    return push_object(L, "zklua.testing.pool");
+    return zkl_testing_push_object(L, "zklua.testing.pool");
 }
 
 static struct pool_block *to_pool_block(lua_State *L)
@@ -451,7 +413,7 @@ static int pool_free(lua_State *L)
         *block = (struct pool_block) { 0 };
     }
     zkl_pool_free(&object->pool);
-    return object_memory(L);
+    return zkl_testing_object_memory(L);
 }
 
 /* --- random, and the list of all --------------------------------------------------------- */
@@ -478,33 +440,36 @@ static int random_list(lua_State *L)
     return 1;
 }
 
+/* What every object can. */
+#define MEMORY { "memory", zkl_testing_object_memory }, { "fail", zkl_testing_object_fail }
+
 int zkl_testing_open_base(lua_State *L)
 {
     static const luaL_Reg buffer[] = {
         { "append", buffer_append }, { "consume", buffer_consume },
         { "consume_held", buffer_consume_held }, { "peek", buffer_peek },
         { "let_go", buffer_let_go }, { "clear", buffer_clear }, { "size", buffer_size },
-        { "memory", object_memory }, { "fail", object_fail }, { "free", buffer_free },
+        MEMORY, { "free", buffer_free },
         { NULL, NULL },
     };
     static const luaL_Reg map[] = {
         { "insert", map_insert }, { "has", map_has }, { "remove", map_remove },
-        { "reserve_ahead", map_reserve_ahead }, { "each", map_each }, { "shape", map_shape }, { "memory", object_memory }, { "fail", object_fail },
-        { "free", map_free }, { NULL, NULL },
+        { "reserve_ahead", map_reserve_ahead }, { "each", map_each }, { "shape", map_shape },
+        MEMORY, { "free", map_free }, { NULL, NULL },
     };
     static const luaL_Reg heap[] = {
         { "insert", heap_insert }, { "remove", heap_remove }, { "first", heap_first },
-        { "memory", object_memory }, { "fail", object_fail }, { "free", heap_free },
+        MEMORY, { "free", heap_free },
         { NULL, NULL },
     };
     static const luaL_Reg chunks[] = {
         { "add", chunks_add }, { "give_back", chunks_give_back }, { "total", chunks_total },
-        { "peek", buffer_peek }, { "memory", object_memory }, { "fail", object_fail },
+        { "peek", buffer_peek }, MEMORY,
         { "free", chunks_free }, { NULL, NULL },
     };
     static const luaL_Reg pool[] = {
         { "take", pool_take }, { "give_back", pool_give_back }, { "total", pool_total },
-        { "memory", object_memory }, { "fail", object_fail }, { "free", pool_free },
+        MEMORY, { "free", pool_free },
         { NULL, NULL },
     };
     static const luaL_Reg functions[] = {
@@ -512,11 +477,11 @@ int zkl_testing_open_base(lua_State *L)
         { "buffer", buffer_new }, { "map", map_new }, { "heap", heap_new },
         { "chunks", chunks_new }, { "random", random_list }, { NULL, NULL },
     };
-    define(L, "zklua.testing.buffer", buffer, buffer_free);
-    define(L, "zklua.testing.map", map, map_free);
-    define(L, "zklua.testing.heap", heap, heap_free);
-    define(L, "zklua.testing.chunks", chunks, chunks_free);
-    define(L, "zklua.testing.pool", pool, pool_free);
+    zkl_testing_define(L, "zklua.testing.buffer", buffer, buffer_free);
+    zkl_testing_define(L, "zklua.testing.map", map, map_free);
+    zkl_testing_define(L, "zklua.testing.heap", heap, heap_free);
+    zkl_testing_define(L, "zklua.testing.chunks", chunks, chunks_free);
+    zkl_testing_define(L, "zklua.testing.pool", pool, pool_free);
     lua_newtable(L);
     for (const luaL_Reg *function = functions; function->name != NULL; function++) {
         lua_pushcfunction(L, function->func);
