@@ -132,8 +132,18 @@ void zkl_overlay_forget(struct zkl_overlay *overlay)
     }
 }
 
+/* One huge multi leaves nothing behind. */
+static void shrink(struct zkl_overlay *overlay)
+{
+    if (overlay->entries.count > 0 || overlay->pool.total <= ZKL_OVERLAY_KEPT_MAX) return;
+    const struct zkl_allocator allocator = overlay->pool.allocator;
+    zkl_overlay_free(overlay);
+    zkl_overlay_init(overlay, &allocator);
+}
+
 void zkl_overlay_drop(struct zkl_overlay *overlay, struct zkl_list *list)
 {
     ZKL_ASSERT(zkl_list_empty(&overlay->touched));
     while (!zkl_list_empty(list)) remove_entry(overlay, zkl_overlay_entry_of(list->next));
+    shrink(overlay);
 }

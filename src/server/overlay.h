@@ -15,12 +15,15 @@
 #include "base/pool.h"
 #include "server/tree.h"
 
+#define ZKL_OVERLAY_KEPT_MAX (1024 * 1024) /* bytes that stay when it runs empty */
+
 struct zkl_record {
     bool exists;
     bool usage_known;     /* of a quota's stats node: what it will say (usage.c) */
     uint32_t acl;
     uint32_t crc;         /* of path and data, as in zkl_node */
     struct zkl_stat stat; /* as on disk */
+    uint64_t digest;      /* its part in the tree's digest; set when it is touched */
     int64_t usage_count, usage_bytes;
 };
 

@@ -308,7 +308,9 @@ int zkl_prep_close_session(struct zkl_server *server, struct zkl_session *sessio
     struct zkl_preparing p;
     if (!begin(&p, &asked, 0)) return ZKL_E_NOMEM;
     p.proposal->change_count = 1;
-    int status = finish(&p, zkl_prepare_close_session(&p));
+    int32_t code = zkl_prepare_close_session(&p);
+    ZKL_ASSERT(code == 0 || code == ZKL_PREPARE_NOMEM); /* nobody can refuse it */
+    int status = finish(&p, code);
     if (status == ZKL_OK) session->closing = true;
     return status;
 }

@@ -46,10 +46,13 @@ struct zkl_proposal {
     struct zkl_change single;    /* where `changes` points to unless it is a multi */
     size_t create_count;         /* of its changes: counted in creates_ahead */
 };
-/* An entry of the log may not be longer: Apache would not read it back (jute.maxbuffer and
- * jute.maxbuffer.extrasize, which is as much again, and 1024 at least). */
-#define ZKL_PAYLOAD_MAX(options) \
-    ((options)->frame_size_max + ((options)->frame_size_max > 1024 ? (options)->frame_size_max : 1024))
+/* An entry of the log may not be longer: Apache would not read it back (jute.maxbuffer, and
+ * jute.maxbuffer.extrasize, which is as much again and 1024 at least). */
+static inline size_t zkl_payload_max(const struct zkl_server_options *options)
+{
+    size_t extra = options->frame_size_max;
+    return options->frame_size_max + (extra > 1024 ? extra : 1024);
+}
 
 /* What prep believes of paths that proposals touch: the latest of them counts. */
 struct zkl_overlay; /* overlay.h */

@@ -25,10 +25,12 @@ static uint64_t digest_of(struct zkl_slice path, const struct zkl_record *record
 bool zkl_prepare_change(struct zkl_preparing *p, struct zkl_place *place,
                         const struct zkl_record *record)
 {
-    uint64_t before = digest_of(place->path, &place->record);
+    uint64_t before = place->entry != NULL ? place->record.digest
+                                           : digest_of(place->path, &place->record);
     place->record = *record;
+    place->record.digest = digest_of(place->path, record);
     if (!zkl_overlay_touch(p->server->prep.overlay, place)) return false;
-    p->digest += digest_of(place->path, record) - before;
+    p->digest += place->record.digest - before;
     return true;
 }
 
@@ -81,7 +83,7 @@ int32_t zkl_prepare_room(struct zkl_preparing *p, size_t size)
 {
     struct zkl_proposal *proposal = p->proposal;
     size_t whole = proposal->payload_size + size + ZKL_TXN_DIGEST_SIZE;
-    if (whole > ZKL_PAYLOAD_MAX(&p->server->options)) return ZKL_CODE_BADARGUMENTS;
+    if (whole > zkl_payload_max(&p->server->options)) return ZKL_CODE_BADARGUMENTS;
     return grow(p->server, &proposal->payload, &proposal->payload_capacity, whole);
 }
 

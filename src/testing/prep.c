@@ -204,8 +204,8 @@ static void restore_sessions(lua_State *L, struct zkl_server *server)
     }
 }
 
-/* restore{ zxid=, sessions={ [id]=timeout }, acls={ { acl= }, ... }, nodes={ { path=, data=, acl=, stat= }, ... },
- * digest_zxid=, digest= }; without digest_zxid there is no digest section */
+/* restore{ zxid=, sessions={ [id]=timeout }, acls={ { acl= }, ... },
+ * nodes={ { path=, data=, acl=, stat= }, ... }, digest_zxid=, digest= }; without digest_zxid there is no digest section */
 static int prep_restore(lua_State *L)
 {
     struct zkl_server *server = to_object(L)->server;
@@ -502,6 +502,13 @@ static int prep_sessions(lua_State *L)
     return 1;
 }
 
+/* The memory that the overlay's pool has. */
+static int prep_overlay_bytes(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)to_object(L)->server->prep.overlay->pool.total);
+    return 1;
+}
+
 /* What a call that fails has to leave as it was. */
 static int prep_state(lua_State *L)
 {
@@ -533,7 +540,8 @@ int zkl_testing_open_prep(lua_State *L)
         { "malformed", prep_malformed },
         { "memory", zkl_testing_object_memory },
         { "next", prep_next },         { "node", prep_node },
-        { "open", prep_open },         { "reap_deadline", prep_reap_deadline },
+        { "open", prep_open },         { "overlay_bytes", prep_overlay_bytes },
+        { "reap_deadline", prep_reap_deadline },
         { "replay", prep_replay },     { "restore", prep_restore },
         { "relieve", prep_relieve },
         { "sent", prep_sent },         { "sessions", prep_sessions },

@@ -82,7 +82,8 @@ function history.run(seed, count, ahead)
   end
 
   local open = { world.connection }
-  steps[1] = { payload = world.first_entry, tree = core:tree(), digest = core:state().digest, sessions = core:sessions() }
+  steps[1] = { payload = world.first_entry, tree = core:tree(), digest = core:state().digest,
+    sessions = core:sessions() }
   for _ = 1, count do
     core:set_time(1000, 1000000 + random.below(100000))
     if random.below(25) == 0 and #open > 1 then

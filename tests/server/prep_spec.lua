@@ -227,8 +227,9 @@ describe("a request is judged by all that was prepared before it", function()
     for ahead = 0, 8 do
       local world = prepared.new()
       local requests = {
-        create("/a"), create("/a/s-", { flags = 2 }), set("/a", "x", 0), create("/a/s-", { flags = 2 }),
-        delete("/a/s-0000000000"), set_acl("/a", prepared.open_acl, 0), create("/a/s-", { flags = 2 }),
+        create("/a"), create("/a/s-", { flags = 2 }), set("/a", "x", 0),
+        create("/a/s-", { flags = 2 }), delete("/a/s-0000000000"),
+        set_acl("/a", prepared.open_acl, 0), create("/a/s-", { flags = 2 }),
         multi(set("/a", "y", 1), create("/b"), delete("/b", 0)),
         multi(set("/a", "z", 2), create("/b"), delete("/b", 5)),
         set("/a", "z", 2),
@@ -432,6 +433,21 @@ describe("a multi", function()
     world.core:commit()
     assert.are.equal(500, #children_of(world, "/many"))
     assert.are.equal(0, world:free().bytes)
+  end)
+end)
+
+describe("what is believed", function()
+  it("leaves no memory behind after a huge multi", function()
+    local world = prepared.new()
+    local operations = {}
+    for i = 1, 10000 do
+      operations[i], operations[10000 + i] = create("/n" .. i), delete("/n" .. i)
+    end
+    world:made({ op = 14, operations = operations })
+    assert.is_true(world.core:overlay_bytes() > 2 * 1024 * 1024)
+    world.core:commit()
+    assert.is_true(world.core:overlay_bytes() <= 1024 * 1024)
+    world:free()
   end)
 end)
 
