@@ -186,6 +186,7 @@ void zkl_connection_sent(struct zkl_connection *connection, size_t size)
     }
     turn_output(connection);
     if (zkl_buffer_size(&connection->shown) > 0) zkl_connection_changed(connection);
+    zkl_intake_wake(connection->server); /* what was held up may be what others wait for */
 }
 
 bool zkl_connection_takes(const struct zkl_connection *connection)

@@ -242,7 +242,6 @@ static void answer_new_session(struct zkl_connection *connection,
     struct zkl_session *session =
         zkl_sessions_find(&server->sessions, proposal->header.session_id);
     ZKL_ASSERT(session != NULL && connection->phase == ZKL_PHASE_ATTACHING);
-    zkl_news(server, ZKL_NEWS_SESSION_NEW, connection, session->id, session->timeout_ms, NULL);
     zkl_connection_attach(connection, session);
     if (connection->phase == ZKL_PHASE_OPEN) zkl_connection_soon(connection);
 }
@@ -250,7 +249,10 @@ static void answer_new_session(struct zkl_connection *connection,
 void zkl_reply_proposal(struct zkl_server *server, struct zkl_proposal *proposal)
 {
     struct zkl_connection *connection = proposal->connection;
-    (void)server;
+    if (proposal->op == ZKL_OP_CREATE_SESSION) {
+        zkl_news(server, ZKL_NEWS_SESSION_NEW, connection, proposal->header.session_id,
+                 proposal->changes[0].txn.timeout_ms, NULL);
+    }
     if (connection == NULL) return;
     zkl_list_remove(&proposal->on_connection);
     proposal->connection = NULL;

@@ -212,6 +212,41 @@ describe("intake", function()
       assert.is_true(h.server:reads(d.number))
     end)
 
+    it("goes on when what was held up is sent, without another commit", function()
+      new({ outstanding_max = 2 })
+      local writer, list = h:attach(), {}
+      local path = "/" .. ("p"):rep(100000)
+      for i = 1, 4 do
+        list[i] = h:attach()
+        list[i]:send("add_watch", { path = path, kind = 0 })
+        list[i]:receive()
+        list[i].stuck = true
+      end
+      writer:create(path)
+      h:settle()
+      for _ = 1, 40 do
+        writer:set(path, "")
+        h:settle()
+      end
+      writer:set(path, "") -- its event is one too many to go on
+      for i, c in ipairs(list) do
+        c:send("sync", { path = "/" })
+        assert.are.equal(i == 1, h.server:reads(c.number))
+      end
+      h:log()
+      h:commit()
+      assert.are.equal(4, h.server:count().outstanding)
+      for _, c in ipairs(list) do
+        c.stuck = false
+        c:take_output()
+      end
+      for _, c in ipairs(list) do
+        assert.are.equal(43, #c:receive())
+        assert.is_true(h.server:reads(c.number))
+      end
+      assert.are.equal(0, h.server:count().outstanding)
+    end)
+
     it("counts reads that are deferred, with any xid", function()
       new({ outstanding_max = 10 })
       local c = h:attach()
