@@ -166,6 +166,7 @@ static int watch_signals(struct zkl_host *host)
 {
     static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write, which is told */
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (numbers[i] == SIGHUP && is_ignored(SIGHUP)) continue; /* nohup means it */
         int status = uv_signal_init(&host->loop, &host->signals[i]);

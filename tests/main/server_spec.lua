@@ -342,6 +342,48 @@ while True:
     end)
   end)
 
+  describe("stops by itself", function()
+    -- What a full disk does, too: a write fails. Behind 400 KiB, here.
+    local function serve_until_full(config)
+      local name = write(dir .. "/full.cfg", ("dataDir=%s/data\nclientPort=0\n"):format(dir)
+        .. "clientPortAddress=127.0.0.1\n" .. config)
+      local server = zkserver.serve({ "bash", "-c", "ulimit -f 400; exec \"$@\"", "bash", ZKLUA,
+        "server", name })
+      servers[#servers + 1] = server
+      return server
+    end
+
+    for _, case in ipairs({
+      { name = "a file that may not grow", config = "preAllocSize=0\n" },
+      { name = "no room to set aside", config = "" },
+    }) do
+      it("when the log cannot be written: " .. case.name, function()
+        local server = serve_until_full(case.config)
+        local link = open(server.port)
+        link:handshake()
+        local data, acknowledged = ("x"):rep(10000), 0
+        repeat
+          link:send(acknowledged + 1, CREATE, talk.create_record("/n" .. acknowledged + 1, data))
+          local body = link:frame()
+          if body then
+            assert.equal(0, frames.read_i32(body, 13))
+            acknowledged = acknowledged + 1
+          end
+        until not body
+        local result = server.process:finish()
+        assert.equal(1, result.code, result.stderr)
+        assert.truthy(result.stderr:find("error the log cannot be written: ", 1, true),
+          result.stderr)
+        assert.is_true(acknowledged > 20 and acknowledged <= 40, tostring(acknowledged))
+        -- The cause is gone, and all that was acknowledged is there.
+        server = serve({ dir .. "/full.cfg" })
+        assert.equal(data, get(server, "/n" .. acknowledged))
+        create(server, "/after")
+        stop(server)
+      end)
+    end
+  end)
+
   describe("guards itself against", function()
     -- Whether another client is served as if nothing were.
     local function goes_on(server)
