@@ -62,22 +62,6 @@ describe("four-letter words", function()
     assert.are.equal("Node count: 6", list[9])
   end)
 
-  it("tell how long answers took", function()
-    new()
-    local c = h:attach()
-    for _, ms in ipairs({ 10, 5, 1 }) do
-      c:set("/", "x")
-      h:log()
-      h:set_time(h.now + ms)
-      h:commit()
-    end
-    -- the session itself took no time: (0 + 10 + 5 + 1) / 4
-    assert.are.equal("Latency min/avg/max: 0/4.0/10", lines(ask("srvr"))[2])
-    c:send("exists", { path = "/" })
-    c:send("exists", { path = "/" })
-    assert.are.equal("Latency min/avg/max: 0/2.6667/10", lines(ask("srvr"))[2])
-  end)
-
   local ALL = { "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr",
     "ruok", "srst", "stat", "wchc", "wchp", "wchs" }
   for _, word in ipairs(ALL) do
@@ -173,58 +157,6 @@ describe("four-letter words", function()
     end
   end)
 
-  it("wchs, wchc and wchp tell who watches what, each path once", function()
-    new({ commands = "*" })
-    local c, d = h:attach(), h:attach()
-    c:get("/", true)
-    c:send("add_watch", { path = "/", kind = 0 })
-    c:send("exists", { path = "/b", watch = true })
-    d:send("get_children", { path = "/", watch = true }) -- of children only: not here
-    d:send("add_watch", { path = "/b", kind = 1 })
-    assert.are.equal("2 connections watching 2 paths\nTotal watches:5\n", ask("wchs"))
-    local wchc = ask("wchc")
-    assert.is_truthy(wchc == c.session .. "\n\t/\n\t/b\n" .. d.session .. "\n\t/b\n\n", wchc)
-    local paths = lines(ask("wchp"))
-    assert.are.equal(6, #paths)
-    table.sort(paths)
-    assert.are.same({ "", "\t" .. c.session, "\t" .. c.session, "\t" .. d.session, "/", "/b" },
-      paths)
-  end)
-
-  it("dump names sessions, their ephemerals and connections", function()
-    new({ commands = "*" })
-    local c = h:attach({ timeout_ms = 10000 })
-    c:create("/e1", { flags = 1 })
-    c:create("/e2", { flags = 1 })
-    h:settle()
-    local list = lines(ask("dump"))
-    assert.are.same({
-      "SessionTracker dump:", "Session Sets (1)/(1):",
-      -- bucket(1000000 + 10000) at ticks of 2 s: 12 s after 2023-11-14 22:13:20
-      "1 expire at Tue Nov 14 22:13:32 UTC 2023:", "\t" .. c.session,
-      "ephemeral nodes dump:", "Sessions with Ephemerals (1):", c.session .. ":",
-    }, { (table.unpack or unpack)(list, 1, 7) })
-    local paths = { list[8], list[9] }
-    table.sort(paths)
-    assert.are.same({ "\t/e1", "\t/e2" }, paths)
-    assert.are.equal("Connections dump:", list[10])
-    assert.are.equal("Connections Sets (1)/(2):", list[11])
-    assert.are.equal("\tip: /127.0.0.1:40000 sessionId: " .. c.session, list[13])
-  end)
-
-  for _, case in ipairs({
-    { 0, "Thu Jan 01 00:00:00 UTC 1970" }, { 951782399, "Mon Feb 28 23:59:59 UTC 2000" },
-    { 951782400, "Tue Feb 29 00:00:00 UTC 2000" }, { 951868800, "Wed Mar 01 00:00:00 UTC 2000" },
-    { 1735689599, "Tue Dec 31 23:59:59 UTC 2024" }, { 4107542400, "Mon Mar 01 00:00:00 UTC 2100" },
-  }) do
-    it("print dates: " .. case[2], function()
-      new({ commands = "*" })
-      h.server:set_time(h.now, case[1] * 1000 - 60000) -- connections: one longest timeout from now
-      h.server:set_time(h.now, case[1] * 1000 - 40000)
-      assert.is_truthy(ask("dump"):find(" expire at " .. case[2] .. ":\n", 1, true))
-    end)
-  end
-
   it("hash gives digests of every 128th zxid, the last 1024 of them", function()
     new({ commands = "*" })
     local c = h:attach()
@@ -246,18 +178,6 @@ describe("four-letter words", function()
     local list = lines(ask("hash"))
     assert.are.equal(2, #list)
     assert.is_truthy(list[2]:match("^100: %d+$"))
-  end)
-
-  it("are bounded, however much there is to tell", function()
-    new({ commands = "*" })
-    local c = h:attach()
-    local name = ("n"):rep(10000)
-    for i = 1, 600 do
-      c:send("add_watch", { path = "/" .. name .. i, kind = 0 })
-    end
-    local text = ask("wchc")
-    assert.is_true(#text <= 4 * 1024 * 1024 and #text > 4 * 1024 * 1024 - 20000)
-    assert.is_true(#ask("wchp") <= 4 * 1024 * 1024)
   end)
 
   it("that do not exist are lengths of frames that are too long", function()
