@@ -41,16 +41,16 @@ static void print_content(const struct zkl_server *server)
            zkl_server_digest(server));
 }
 
-/* What was done says itself; then what is there now. */
-static int conclude(const char *directory, int status, const struct zkl_store_report *report,
-                    struct zkl_server *server)
+/* What was done says itself; then what is there now, in `result`. */
+static int conclude(const char *directory, const char *result, int status,
+                    const struct zkl_store_report *report, struct zkl_server *server)
 {
     const char *text = report->text[0] != '\0' ? report->text : NULL;
     if (status != 0) {
         fprintf(stderr, "zklua: %s: %s\n", directory, text != NULL ? text : strerror(-status));
     } else {
-        if (text != NULL) printf("%s: %s\n", directory, text);
-        printf("%s: ", directory);
+        if (text != NULL) printf("%s: %s\n", result, text);
+        printf("%s: ", result);
         print_content(server);
     }
     zkl_server_free(server);
@@ -65,7 +65,7 @@ int zkl_directory_check(const char *directory)
     if (server == NULL) return ZKL_EXIT_FAILED;
     zkl_directory_options(&options, directory);
     int status = zkl_store_check(&options, server, &report);
-    return conclude(directory, status, &report, server);
+    return conclude(directory, directory, status, &report, server);
 }
 
 int zkl_directory_salvage(const char *directory, const char *out)
@@ -76,5 +76,5 @@ int zkl_directory_salvage(const char *directory, const char *out)
     if (server == NULL) return ZKL_EXIT_FAILED;
     zkl_directory_options(&options, directory);
     int status = zkl_store_salvage(&options, out, server, &report);
-    return conclude(out, status, &report, server);
+    return conclude(directory, out, status, &report, server);
 }

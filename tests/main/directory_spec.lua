@@ -1,0 +1,121 @@
+-- `zklua server --check` and `--salvage`: the words for what the store finds (tests/store has it).
+local uv = require("luv")
+local program = require("support.program")
+local zkserver = require("support.zkserver")
+
+local ZKLUA = program.zklua()
+
+local function read(name)
+  local file = assert(io.open(name, "rb"))
+  local bytes = file:read("*a")
+  file:close()
+  return bytes
+end
+
+local function write(name, bytes)
+  local file = assert(io.open(name, "wb"))
+  assert(file:write(bytes))
+  assert(file:close())
+end
+
+describe("zklua server", function()
+  local dir
+
+  local function run(...)
+    return program.run({ ZKLUA, "server", ... })
+  end
+
+  local function serve(name)
+    return zkserver.serve({ ZKLUA, "server", "--data", dir .. name, "--listen", "127.0.0.1:0" })
+  end
+
+  -- Nodes /n1 to /n200, on a server that is then stopped.
+  before_each(function()
+    dir = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/zklua-directory-XXXXXX"))
+    local zk = require("zklua")
+    local server = serve("/data")
+    local c = assert(zk.connect(server.connect_string))
+    for i = 1, 200 do
+      assert(c:create("/n" .. i, ("x"):rep(100)))
+    end
+    c:close()
+    assert.equal(0, server:stop().code)
+  end)
+
+  after_each(function()
+    os.execute("rm -rf '" .. dir .. "'")
+  end)
+
+  local function damage()
+    local name = dir .. "/data/version-2/log.1"
+    local log = read(name)
+    local at = math.floor(#log / 2)
+    write(name, log:sub(1, at) .. string.char((log:byte(at + 1) + 1) % 256) .. log:sub(at + 2))
+  end
+
+  describe("--check", function()
+    it("says that a directory is sound, and what is in it", function()
+      local before = read(dir .. "/data/version-2/log.1")
+      local result = run("--check", dir .. "/data")
+      assert.equal(0, result.code, result.stderr)
+      -- A session that is opened and closed, and 200 nodes beside the four that always are.
+      assert.truthy(result.stdout:find("zxid 0xca, 204 nodes, 0 sessions, digest 0x", 1, true),
+        result.stdout)
+      assert.equal(before, read(dir .. "/data/version-2/log.1"))
+    end)
+
+    it("says what is damaged, and what is lost by it", function()
+      damage()
+      local result = run("--check", dir .. "/data")
+      assert.equal(1, result.code)
+      assert.equal("", result.stdout)
+      assert.truthy(result.stderr:find("log.1 is damaged: the entry at offset %d+ "), result.stderr)
+      assert.truthy(result.stderr:find("zxids 0x%x+ to 0xca"), result.stderr)
+      -- As does a server that is to serve it.
+      result = run("--data", dir .. "/data", "--listen", "127.0.0.1:0")
+      assert.equal(1, result.code)
+      assert.truthy(result.stderr:find("cannot serve this directory: .*log.1 is damaged"),
+        result.stderr)
+    end)
+
+    it("needs a directory that is there and that no server holds", function()
+      local result = run("--check", dir .. "/none")
+      assert.equal(1, result.code)
+      assert.truthy(result.stderr:find(dir .. "/none", 1, true), result.stderr)
+      assert.is_nil(uv.fs_stat(dir .. "/none"))
+      local server = serve("/data")
+      result = run("--check", dir .. "/data")
+      assert.equal(1, result.code)
+      assert.truthy(result.stderr:find(tostring(server.process.pid), 1, true), result.stderr)
+      server:stop()
+    end)
+  end)
+
+  describe("--salvage", function()
+    it("writes what is left, which a server then serves", function()
+      damage()
+      local result = run("--salvage", dir .. "/data", dir .. "/out")
+      assert.equal(0, result.code, result.stderr)
+      local last = result.stdout:match("lost: zxids 0x(%x+) to 0xca")
+      assert.truthy(last, result.stdout)
+      local kept = tonumber(last, 16) - 2 -- the first zxid opened the session
+      assert.truthy(result.stdout:find((" %d nodes, "):format(kept + 4), 1, true), result.stdout)
+      local zk = require("zklua")
+      local server = serve("/out")
+      local c = assert(zk.connect(server.connect_string))
+      assert.equal(("x"):rep(100), (assert(c:get("/n" .. kept))))
+      assert.is_false(c:exists("/n" .. kept + 1))
+      c:close()
+      assert.equal(0, server:stop().code)
+    end)
+
+    it("writes over nothing", function()
+      damage()
+      assert.equal(0, run("--salvage", dir .. "/data", dir .. "/out").code)
+      local result = run("--salvage", dir .. "/data", dir .. "/out")
+      assert.equal(1, result.code)
+      assert.truthy(result.stderr:find("must be empty", 1, true), result.stderr)
+      assert.equal(1, run("--salvage", dir .. "/data", dir .. "/data").code)
+    end)
+  end)
+end)
