@@ -34,6 +34,11 @@ local function padded(zxid)
   return ("0"):rep(18 - #zxid) .. zxid:sub(3)
 end
 
+--- Whether one zxid of a server is before another.
+function compare.zxid_less(a, b)
+  return padded(a) < padded(b)
+end
+
 local Zxids = {}
 Zxids.__index = Zxids
 
@@ -279,7 +284,32 @@ function Pair:frame(where, left, right)
   return frame
 end
 
+-- What the replies around an event say of the right server's zxid: right_before, right_after.
+local function place_events(frames, first)
+  local zxid
+  local function note(frame, name)
+    if frame.kind == "event" then
+      frame[name] = zxid
+    elseif frame.kind == "reply" and frame.right and frame.right_zxid ~= NO_ZXID then
+      zxid = frame.right_zxid or frame.right.zxid or zxid
+    end
+  end
+  for i = first, #frames do
+    note(frames[i], "right_before")
+  end
+  zxid = nil
+  for i = #frames, first, -1 do
+    note(frames[i], "right_after")
+  end
+end
+
 function Pair:stream(name, left, right)
+  local first = #self.frames + 1
+  self:match_stream(name, left, right)
+  place_events(self.frames, first)
+end
+
+function Pair:match_stream(name, left, right)
   local a, b = in_order(left or {}), in_order(right or {})
   for i = 1, math.max(#a, #b) do
     local frame = self:frame({ stream = name, index = i }, a[i], b[i])

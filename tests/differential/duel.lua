@@ -47,29 +47,17 @@ local function both(self, work)
   return results[1], results[2]
 end
 
-local NO_RECORD = {}
-
---- The rule of known.lua that explains a frame, or nil.
-local function explanation(frame, zxids)
-  local record = frame.request and frame.request.record or NO_RECORD
-  local context = { known_zxid = function(zxid) return zxids.left_of[zxid] ~= nil end }
-  if frame.kind ~= "reply" and frame.kind ~= "event" or frame.fields[1] == "kind" then
-    return nil
-  end
-  for _, rule in ipairs(known) do
-    if rule.explains(frame, record, context) then
-      return rule.name
-    end
-  end
-end
-
 ---@return table verdict  { failures = frames, known = { name = count }, frames = all frames }
 function Duel:play(sequence)
   local left, right = both(self, function(each) return each:play(sequence) end)
   local differing, frames, zxids = compare.transcripts(left, right)
   local verdict = { failures = {}, known = {}, frames = frames }
+  local context = {
+    known_zxid = function(zxid) return zxids.left_of[zxid] ~= nil end,
+    connections = #left.streams,
+  }
   for _, frame in ipairs(differing) do
-    local name = explanation(frame, zxids)
+    local name = known.explanation(frame, context)
     if name then
       verdict.known[name] = (verdict.known[name] or 0) + 1
     else

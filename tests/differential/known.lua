@@ -3,8 +3,13 @@
 --- difference that no rule explains is a failure.
 ---
 --- `explains(frame, record, context)` sees one pair of frames with the fields that differ; record
---- is the request's. context.known_zxid(zxid) tells whether a zxid is one that replies have named.
+--- is the request's. context.known_zxid(zxid) tells whether a zxid is one that replies have named,
+--- context.connections how many there were.
+local compare = require("differential.compare")
 local malformed = require("differential.malformed")
+local model = require("differential.model")
+
+local known = {}
 
 local NO_ZXID = "0xffffffffffffffff"
 
@@ -90,13 +95,21 @@ local function one_operation(frame, record, left, right, accept)
     and frame.right.result.items[index].number == right and accept(record.operations[index])
 end
 
-return {
+-- Behind the last reply that was sent before, and no later than the next one says.
+local function is_timely(frame)
+  local zxid, before, after = frame.right.zxid, frame.right_before, frame.right_after
+  return (not before or compare.zxid_less(before, zxid))
+    and (not after or not compare.zxid_less(after, zxid))
+end
+
+known.rules = {
   {
     name = "events carry the zxid of their transaction",
     reason = "3.8 sends -1, 3.9.0 and later the zxid.",
     explains = function(frame, _, context)
       return frame.kind == "event" and only(frame, { zxid = true })
         and frame.left.zxid == NO_ZXID and context.known_zxid(frame.right.zxid)
+        and is_timely(frame)
     end,
   },
   {
@@ -104,13 +117,15 @@ return {
     reason = "Checked since 3.8.4 and 3.9.2.",
     explains = function(frame, record)
       return record.op == 3 and codes(frame, 0, -102) and only(frame, ANSWER)
+        and model.guarded(record.path)
     end,
   },
   {
     name = "checkWatches sees other connections' watches",
     reason = "3.8 answers for any connection that watches the path, 3.9 for its own.",
-    explains = function(frame, record)
+    explains = function(frame, record, context)
       return record.op == 17 and codes(frame, 0, -121) and only(frame, ANSWER)
+        and context.connections > 1
     end,
   },
   {
@@ -206,3 +221,22 @@ return {
     end,
   },
 }
+
+local NO_RECORD = {}
+
+--- The name of the rule that explains in what two frames differ, or nil.
+---@return string|nil
+function known.explanation(frame, context)
+  if frame.kind ~= "reply" and frame.kind ~= "event" or frame.fields[1] == "kind" then
+    return nil
+  end
+  local record = frame.request and frame.request.record or NO_RECORD
+  for _, rule in ipairs(known.rules) do
+    if rule.explains(frame, record, context) then
+      return rule.name
+    end
+  end
+  return nil
+end
+
+return known

@@ -1,0 +1,141 @@
+local known = require("differential.known")
+
+local NO_ZXID = "0xffffffffffffffff"
+local CONTEXT = { known_zxid = function(zxid) return zxid == "0x7" end, connections = 2 }
+
+local function reply(record, left, right, fields, request)
+  request = request or { op = record.op, record = record }
+  return { kind = "reply", request = request, left = left, right = right, fields = fields }
+end
+
+local function codes(record, left, right, request)
+  return reply(record, { code = left }, { code = right }, { "code" }, request)
+end
+
+local function event(left, right, before, after)
+  return {
+    kind = "event", left = { zxid = left }, right = { zxid = right }, fields = { "zxid" },
+    right_before = before, right_after = after,
+  }
+end
+
+local function acl(scheme, id)
+  return { { permissions = 31, scheme = scheme, id = id } }
+end
+
+local function listed(...)
+  local items = {}
+  for i, id in ipairs({ ... }) do
+    items[i] = { permissions = 31, scheme = "digest", id = id }
+  end
+  return { code = 0, result = { items = items } }
+end
+
+local function failed(number)
+  return { code = 0, result = { items = { { op = -1, number = number } } } }
+end
+
+local EXISTS_CLOSED, EXISTS_OPEN = { op = 3, path = "/d-1/g" }, { op = 3, path = "/d-1/a" }
+local CHECK_WATCHES = { op = 17, path = "/d-1/a", kind = 2 }
+local IPV6 = { op = 1, path = "/d-1/void/x", flags = 0, acl = acl("ip", "::1") }
+local IPV4 = { op = 1, path = "/d-1/void/x", flags = 0, acl = acl("ip", "127.0.0.1") }
+local ITEM = { "result.items.1.number" }
+local LONE_CHECK = { op = 13, path = "/d-1/never", version = -1 }
+local UNREADABLE = { op = 5, body = "" }
+
+-- What a rule explains, and beside it what is only nearly the same.
+local CASES = {
+  ["events carry the zxid of their transaction"] = {
+    { event(NO_ZXID, "0x7", "0x6", "0x7"), true },
+    { event(NO_ZXID, "0x7"), true },
+    { event(NO_ZXID, "0x8", "0x6", "0x9") },
+    { event(NO_ZXID, "0x7", "0x7", "0x9") },
+    { event(NO_ZXID, "0x7", "0x5", "0x6") },
+    { event("0x7", NO_ZXID) },
+  },
+  ["exists needs READ"] = {
+    { codes(EXISTS_CLOSED, 0, -102), true },
+    { codes(EXISTS_OPEN, 0, -102) },
+    { codes(EXISTS_CLOSED, -102, 0) },
+    { codes(EXISTS_CLOSED, 0, -101) },
+  },
+  ["checkWatches sees other connections' watches"] = {
+    { codes(CHECK_WATCHES, 0, -121), true },
+    { codes(CHECK_WATCHES, -121, 0) },
+    { codes({ op = 18, path = "/d-1/a", kind = 2 }, 0, -121) },
+  },
+  ["kinds 4 and 5 of checkWatches and removeWatches"] = {
+    { codes({ op = 18, path = "/d-1/a", kind = 5 }, -5, -121), true },
+    { codes({ op = 18, path = "/d-1/a", kind = 6 }, -5, -121) },
+  },
+  ["a flag that does not exist, inside a multi"] = {
+    { codes({ op = 14, operations = { { op = 1, flags = 7 } } }, 0, -5), true },
+    { codes({ op = 14, operations = { { op = 1, flags = 3 } } }, 0, -5) },
+  },
+  ["whether a write that cannot be read takes a zxid"] = {
+    { reply(UNREADABLE, { code = -5 }, { code = -5 }, { "zxid" }, UNREADABLE), true },
+    { reply(UNREADABLE, { code = -101 }, { code = -101 }, { "zxid" }, UNREADABLE) },
+    { reply({ op = 4 }, { code = -5 }, { code = -5 }, { "zxid" }) },
+  },
+  ["IPv6 addresses in ACLs"] = {
+    { codes(IPV6, -114, -101), true },
+    { codes(IPV4, -114, -101) },
+    { codes(IPV6, -114, 0) },
+    { reply({ op = 14, operations = { IPV6 } }, failed(-114), failed(-101), ITEM), true },
+    { reply({ op = 14, operations = { IPV4 } }, failed(-114), failed(-101), ITEM) },
+  },
+  ["flags that do not belong to the operation"] = {
+    { codes({ op = 1, flags = 4 }, -101, -8), true },
+    { codes({ op = 19, flags = 0 }, -101, -8), true },
+    { codes({ op = 19, flags = 4 }, -101, -8) },
+    { codes({ op = 1, flags = 1 }, -101, -8) },
+  },
+  ["an entry of an ACL without an id"] = {
+    { codes({ op = 7, acl = acl("world", nil) }, -5, -114), true },
+    { codes({ op = 7, acl = acl("world", "anyone") }, -5, -114) },
+  },
+  ["the order of what `auth` stands for"] = {
+    { reply({ op = 6 }, listed("a", "b"), listed("b", "a"), { "result.items.1.id" }), true },
+    { reply({ op = 6 }, listed("a", "b"), listed("a", "c"), { "result.items.2.id" }) },
+    { reply({ op = 6 }, listed("a"), listed("a", "a"), { "result.items.2" }) },
+  },
+  ["the descendants of the path without a name"] = {
+    { reply({ op = 104, path = "" }, { code = 0, result = { number = 6 } },
+      { code = 0, result = { number = 5 } }, { "result.number" }), true },
+    { reply({ op = 104, path = "/" }, { code = 0, result = { number = 6 } },
+      { code = 0, result = { number = 5 } }, { "result.number" }) },
+  },
+  ["checkWatches of a path that does not begin with a slash"] = {
+    { codes({ op = 17, path = "a", kind = 2 }, -5, -121), true },
+    { codes({ op = 17, path = "", kind = 2 }, -121, 0), true },
+    { codes({ op = 17, path = "/a", kind = 2 }, -5, -121) },
+  },
+  ["a count of entries below zero"] = {
+    { codes({ op = 1 }, -8, -5, { op = 1, negative_count = true }), true },
+    { codes({ op = 1 }, -8, -5, { op = 1 }) },
+  },
+  ["check outside a multi"] = {
+    { reply(LONE_CHECK, { code = -101, zxid = "0x7" }, { code = -6, zxid = NO_ZXID },
+      { "code", "zxid" }), true },
+    { reply(LONE_CHECK, { code = -101, zxid = "0x7" }, { code = -6, zxid = "0x7" },
+      { "code" }) },
+  },
+}
+
+describe("the known differences", function()
+  it("have a reason and a case each", function()
+    for _, rule in ipairs(known.rules) do
+      assert.is_truthy(rule.reason:match("%.$"))
+      assert.is_table(CASES[rule.name], rule.name)
+    end
+  end)
+
+  for name, cases in pairs(CASES) do
+    for i, case in ipairs(cases) do
+      it(("%s %s, case %d"):format(case[2] and "explain" or "are not", name, i), function()
+        local explained = known.explanation(case[1], CONTEXT)
+        assert.are.equal(case[2] and name or nil, explained)
+      end)
+    end
+  end
+end)
