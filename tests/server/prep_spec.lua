@@ -48,7 +48,8 @@ describe("what is wrong with a request is judged", function()
               assert.are.equal(before.access_lists, after.access_lists)
             end
             world.core:commit()
-            assert.are.equal(0, world.core:state().believed)
+            local ended = world.core:state()
+            assert.are.same({ 0, 0, 0 }, { ended.believed, ended.creates_ahead, ended.bytes })
             assert.are.equal(0, world:free().bytes)
           end)
         end
@@ -372,8 +373,10 @@ describe("a multi", function()
   it("takes back what failed, also over what still waits", function()
     local world = prepared.new()
     world:made(create("/a"), set("/a", "1", 0))
+    assert.are.equal(1, world.core:state().creates_ahead)
     assert.are.equal(-110, (world:ask(multi(set("/a", "2", 1), create("/a/b"),
       set("/a", "3", 2), create("/a")))))
+    assert.are.equal(1, world.core:state().creates_ahead)
     world:made(set("/a", "3", 1)) -- still version 1
     assert.are.equal(-101, (world:ask(delete("/a/b"))))
     world:made(create("/a/s", { flags = 2 }))
