@@ -14,7 +14,6 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "base/buffer.h"
 #include "base/memory.h"
 #include "server/internal.h"
 #include "server/node.h"
@@ -30,6 +29,16 @@ enum {
     RECORD_SIZE = 4 + 4 + 8 + 60, /* of a node without path and data */
     SEAL_SIZE = 8 + 5,
     TAIL_SIZE = 5 + SEAL_SIZE + 20 + SEAL_SIZE,
+    PIECE_SIZE = 64 * 1024,
+    STEPS_MAX = 2048, /* of the walk in one slice: a few ms where nothing is in a cache */
+    HELD_MAX = 2048,
+};
+
+/* Of the stream, made and not yet shown. Pieces, so that no touch pays for moving them all. */
+struct piece {
+    struct piece *next;
+    size_t capacity, start, end;
+    uint8_t bytes[];
 };
 
 struct zkl_snapshot {
@@ -37,12 +46,16 @@ struct zkl_snapshot {
     struct zkl_tree *tree;
     int64_t zxid;
     uint64_t digest;         /* the tree's at the start */
-    struct zkl_buffer ahead; /* of the stream, and not shown yet */
+    struct piece *ahead, *ahead_last;
     struct zkl_node *cursor; /* where the walk goes on; NULL: it is over */
     size_t left;             /* nodes that are not written */
-    uint32_t adler;          /* of all that was shown, up to the tail */
-    bool sealed;             /* the tail was made: all else was shown */
+    uint32_t adler;          /* of all that was put into slices, up to the tail */
+    bool sealed;             /* the tail was made: all else is in a slice */
     bool spoilt;             /* no memory for what had to be written */
+    /* The end of the last slice, kept back: an empty slice would be the end of the file, so a walk
+     * over very many written nodes needs something to show at each of its stops. */
+    size_t held_size;
+    uint8_t held[HELD_MAX];
 };
 
 static const struct zkl_slice SEAL_NAME = { (const uint8_t *)"/", 1 };
@@ -56,6 +69,58 @@ static uint32_t add_checksum(uint32_t adler, const uint8_t *bytes, size_t size)
         size -= part;
     }
     return adler;
+}
+
+/* --- what is ahead ------------------------------------------------------------- */
+
+static void drop_first_piece(struct zkl_snapshot *snapshot)
+{
+    struct piece *piece = snapshot->ahead;
+    snapshot->ahead = piece->next;
+    if (snapshot->ahead == NULL) snapshot->ahead_last = NULL;
+    zkl_release(&snapshot->allocator, piece, sizeof *piece + piece->capacity);
+}
+
+/* Something could not be written: nothing more is, and the next call says so. */
+static void spoil(struct zkl_snapshot *snapshot)
+{
+    snapshot->spoilt = true;
+    snapshot->cursor = NULL;
+    while (snapshot->ahead != NULL) drop_first_piece(snapshot);
+}
+
+/* Room for the next `size` bytes of the stream, which are counted; NULL: it is spoilt. */
+static uint8_t *room_ahead(struct zkl_snapshot *snapshot, size_t size)
+{
+    struct piece *last = snapshot->ahead_last;
+    if (last == NULL || last->capacity - last->end < size) {
+        size_t capacity = size > PIECE_SIZE ? size : PIECE_SIZE;
+        last = zkl_allocate(&snapshot->allocator, sizeof *last + capacity);
+        if (last == NULL) {
+            spoil(snapshot);
+            return NULL;
+        }
+        *last = (struct piece) { .capacity = capacity };
+        if (snapshot->ahead_last != NULL) snapshot->ahead_last->next = last;
+        if (snapshot->ahead == NULL) snapshot->ahead = last;
+        snapshot->ahead_last = last;
+    }
+    last->end += size;
+    return last->bytes + last->end - size;
+}
+
+/* Moves what is ahead into the slice, as far as it fits. */
+static void show_ahead(struct zkl_snapshot *snapshot, struct zkl_writer *slice)
+{
+    while (snapshot->ahead != NULL && slice->size < slice->capacity) {
+        struct piece *piece = snapshot->ahead;
+        size_t size = piece->end - piece->start;
+        size_t room = slice->capacity - slice->size;
+        if (size > room) size = room;
+        zkl_write_raw(slice, piece->bytes + piece->start, size);
+        piece->start += size;
+        if (piece->start == piece->end) drop_first_piece(snapshot);
+    }
 }
 
 /* --- one node ------------------------------------------------------------------ */
@@ -117,14 +182,6 @@ static struct zkl_node *next_in_preorder(struct zkl_node *node)
     return next;
 }
 
-/* Something could not be written: nothing more is, and the next call says so. */
-static void spoil(struct zkl_snapshot *snapshot)
-{
-    snapshot->spoilt = true;
-    snapshot->cursor = NULL;
-    zkl_buffer_clear(&snapshot->ahead);
-}
-
 /* The node and its unwritten ancestors into `ahead`, topmost first: the sizes are known before
  * the first byte, so the records are laid down from the last to the first. */
 static void write_ahead(struct zkl_snapshot *snapshot, struct zkl_node *node)
@@ -133,11 +190,9 @@ static void write_ahead(struct zkl_snapshot *snapshot, struct zkl_node *node)
     for (struct zkl_node *at = node; at != NULL && !is_written(snapshot, at); at = at->parent) {
         total += record_size(at, path_size(at));
     }
-    if (!zkl_buffer_reserve(&snapshot->ahead, total)) {
-        spoil(snapshot);
-        return;
-    }
-    uint8_t *end = zkl_buffer_end(&snapshot->ahead) + total;
+    uint8_t *end = room_ahead(snapshot, total);
+    if (end == NULL) return;
+    end += total;
     for (struct zkl_node *at = node; at != NULL && !is_written(snapshot, at); at = at->parent) {
         size_t size_of_path = path_size(at);
         size_t size = record_size(at, size_of_path);
@@ -147,7 +202,6 @@ static void write_ahead(struct zkl_snapshot *snapshot, struct zkl_node *node)
         ZKL_ASSERT(writer.size == size);
         mark_written(snapshot, at);
     }
-    zkl_buffer_commit(&snapshot->ahead, total);
 }
 
 void zkl_snapshot_touch(struct zkl_snapshot *snapshot, struct zkl_node *node)
@@ -159,10 +213,12 @@ void zkl_snapshot_touch(struct zkl_snapshot *snapshot, struct zkl_node *node)
     if (snapshot->cursor == node) snapshot->cursor = next_in_preorder(node);
 }
 
-/* Writes the next nodes of the walk into the slice, and the first that does not fit ahead. */
+/* Writes the next nodes of the walk into the slice, and the first that does not fit ahead. Stops
+ * after a while, if there is anything to show. */
 static void walk(struct zkl_snapshot *snapshot, struct zkl_writer *slice)
 {
-    while (snapshot->left > 0) {
+    for (int steps = 0; snapshot->left > 0; steps++) {
+        if (steps >= STEPS_MAX && slice->size > 0) return;
         struct zkl_node *node = snapshot->cursor;
         ZKL_ASSERT(node != NULL);
         if (!is_written(snapshot, node)) {
@@ -181,11 +237,11 @@ static void walk(struct zkl_snapshot *snapshot, struct zkl_writer *slice)
 
 /* --- what stands around the nodes ---------------------------------------------- */
 
-static bool append_sessions(struct zkl_buffer *ahead, const struct zkl_sessions *sessions)
+static void append_sessions(struct zkl_snapshot *snapshot, const struct zkl_sessions *sessions)
 {
     size_t size = 4 + sessions->map.count * SESSION_SIZE;
-    if (!zkl_buffer_reserve(ahead, size)) return false;
-    struct zkl_writer writer = { zkl_buffer_end(ahead), size, 0 };
+    struct zkl_writer writer = { room_ahead(snapshot, size), size, 0 };
+    if (writer.base == NULL) return;
     zkl_write_i32(&writer, (int32_t)sessions->map.count);
     struct zkl_map_node *entry = NULL;
     while ((entry = zkl_map_each(&sessions->map, entry)) != NULL) {
@@ -194,8 +250,6 @@ static bool append_sessions(struct zkl_buffer *ahead, const struct zkl_sessions 
         zkl_write_i32(&writer, session->logged_timeout_ms);
     }
     ZKL_ASSERT(writer.size == size);
-    zkl_buffer_commit(ahead, size);
-    return true;
 }
 
 static void write_acls(struct zkl_writer *writer, const struct zkl_acls *acls)
@@ -210,27 +264,22 @@ static void write_acls(struct zkl_writer *writer, const struct zkl_acls *acls)
     }
 }
 
-static bool append_acls(struct zkl_buffer *ahead, const struct zkl_acls *acls)
+static void append_acls(struct zkl_snapshot *snapshot)
 {
+    const struct zkl_acls *acls = snapshot->tree->acls;
     struct zkl_writer measure = { NULL, 0, 0 };
     write_acls(&measure, acls);
-    if (!zkl_buffer_reserve(ahead, measure.size)) return false;
-    struct zkl_writer writer = { zkl_buffer_end(ahead), measure.size, 0 };
-    write_acls(&writer, acls);
-    zkl_buffer_commit(ahead, writer.size);
-    return true;
+    struct zkl_writer writer = { room_ahead(snapshot, measure.size), measure.size, 0 };
+    if (writer.base != NULL) write_acls(&writer, acls);
 }
 
-static bool append_head(struct zkl_snapshot *snapshot, const struct zkl_sessions *sessions)
+static void append_header(struct zkl_snapshot *snapshot)
 {
-    uint8_t header[HEADER_SIZE];
-    struct zkl_writer writer = { header, sizeof header, 0 };
+    struct zkl_writer writer = { room_ahead(snapshot, HEADER_SIZE), HEADER_SIZE, 0 };
+    if (writer.base == NULL) return;
     zkl_write_i32(&writer, MAGIC);
     zkl_write_i32(&writer, VERSION);
     zkl_write_i64(&writer, -1);
-    return zkl_buffer_append(&snapshot->ahead, header, sizeof header) &&
-           append_sessions(&snapshot->ahead, sessions) &&
-           append_acls(&snapshot->ahead, snapshot->tree->acls);
 }
 
 static void write_seal(struct zkl_writer *tail, uint32_t adler_before)
@@ -242,17 +291,16 @@ static void write_seal(struct zkl_writer *tail, uint32_t adler_before)
 /* Before any transaction Apache knows no digest yet and says 0, and so do we. */
 static void append_tail(struct zkl_snapshot *snapshot)
 {
-    uint8_t bytes[TAIL_SIZE];
-    struct zkl_writer tail = { bytes, sizeof bytes, 0 };
+    struct zkl_writer tail = { room_ahead(snapshot, TAIL_SIZE), TAIL_SIZE, 0 };
+    if (tail.base == NULL) return;
     zkl_write_slice(&tail, SEAL_NAME); /* the end of the nodes */
     write_seal(&tail, snapshot->adler);
     zkl_write_i64(&tail, snapshot->zxid);
     zkl_write_i32(&tail, DIGEST_VERSION);
     zkl_write_i64(&tail, snapshot->zxid != 0 ? (int64_t)snapshot->digest : 0);
     write_seal(&tail, snapshot->adler);
-    ZKL_ASSERT(tail.size == sizeof bytes);
+    ZKL_ASSERT(tail.size == TAIL_SIZE);
     snapshot->sealed = true;
-    if (!zkl_buffer_append(&snapshot->ahead, bytes, sizeof bytes)) spoil(snapshot);
 }
 
 /* --- the public calls ---------------------------------------------------------- */
@@ -270,7 +318,7 @@ static void unify_generations(struct zkl_tree *tree)
 static void snapshot_free(struct zkl_snapshot *snapshot)
 {
     struct zkl_allocator allocator = snapshot->allocator;
-    zkl_buffer_free(&snapshot->ahead);
+    while (snapshot->ahead != NULL) drop_first_piece(snapshot);
     zkl_release(&allocator, snapshot, sizeof *snapshot);
 }
 
@@ -289,8 +337,10 @@ int zkl_server_snapshot_begin(struct zkl_server *server, int64_t *zxid)
         .left = tree->nodes.count,
         .adler = 1, /* of nothing */
     };
-    zkl_buffer_init(&snapshot->ahead, &server->allocator);
-    if (!append_head(snapshot, &server->sessions)) {
+    append_header(snapshot);
+    if (!snapshot->spoilt) append_sessions(snapshot, &server->sessions);
+    if (!snapshot->spoilt) append_acls(snapshot);
+    if (snapshot->spoilt) {
         snapshot_free(snapshot);
         return ZKL_E_NOMEM;
     }
@@ -301,15 +351,13 @@ int zkl_server_snapshot_begin(struct zkl_server *server, int64_t *zxid)
     return ZKL_OK;
 }
 
-/* Moves what is ahead into the slice, as far as it fits. */
-static void show_ahead(struct zkl_snapshot *snapshot, struct zkl_writer *slice)
+static void hold_back(struct zkl_snapshot *snapshot, struct zkl_writer *slice)
 {
-    size_t size = zkl_buffer_size(&snapshot->ahead);
-    size_t room = slice->capacity - slice->size;
-    if (size > room) size = room;
-    if (size == 0) return;
-    zkl_write_raw(slice, zkl_buffer_start(&snapshot->ahead), size);
-    zkl_buffer_consume(&snapshot->ahead, size);
+    if (snapshot->sealed) return; /* there is no walk any more */
+    ZKL_ASSERT(slice->size > 0);
+    snapshot->held_size = slice->size - 1 < HELD_MAX ? slice->size - 1 : HELD_MAX;
+    slice->size -= snapshot->held_size;
+    memcpy(snapshot->held, slice->base + slice->size, snapshot->held_size);
 }
 
 int zkl_server_snapshot_next(struct zkl_server *server, uint8_t *bytes, size_t capacity,
@@ -320,15 +368,19 @@ int zkl_server_snapshot_next(struct zkl_server *server, uint8_t *bytes, size_t c
     *size = 0;
     if (snapshot->spoilt) return ZKL_E_NOMEM;
     struct zkl_writer slice = { bytes, capacity, 0 };
+    size_t held_size = snapshot->held_size;
+    zkl_write_raw(&slice, snapshot->held, held_size);
+    snapshot->held_size = 0;
     show_ahead(snapshot, &slice);
-    if (zkl_buffer_size(&snapshot->ahead) == 0) walk(snapshot, &slice);
+    if (snapshot->ahead == NULL) walk(snapshot, &slice);
     show_ahead(snapshot, &slice);
     if (!snapshot->sealed) {
-        snapshot->adler = add_checksum(snapshot->adler, bytes, slice.size);
-        if (snapshot->left == 0 && zkl_buffer_size(&snapshot->ahead) == 0) append_tail(snapshot);
+        snapshot->adler = add_checksum(snapshot->adler, bytes + held_size, slice.size - held_size);
+        if (snapshot->left == 0 && snapshot->ahead == NULL) append_tail(snapshot);
         show_ahead(snapshot, &slice);
     }
     if (snapshot->spoilt) return ZKL_E_NOMEM;
+    hold_back(snapshot, &slice);
     *size = slice.size;
     return ZKL_OK;
 }

@@ -154,7 +154,8 @@ describe("a snapshot", function()
       tree:snapshot_begin()
       local bytes, slices = take(tree, capacity)
       sizes[#sizes + 1] = #bytes
-      assert.are.equal(math.ceil(#bytes / capacity), slices)
+      -- The end of a slice, at most 2048 bytes, is shown with the next one.
+      assert.is_true(slices <= math.ceil(#bytes / (capacity - 2048)))
     end
     for i = 2, #sizes do
       assert.are.equal(sizes[1], sizes[i])

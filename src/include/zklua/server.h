@@ -170,8 +170,8 @@ void zkl_server_log_failed(struct zkl_server *server);
 /* An exact snapshot in slices, while service goes on (design section 4). begin: ZKL_E_NOMEM,
  * or ZKL_E_LIMIT while another is on. `*zxid` is its name. next fills at most `capacity`
  * (>= ZKL_SNAPSHOT_SLICE_MIN) bytes of the file's uncompressed content from the file header to
- * the last seal; *size 0 at the end. Then, or earlier to give up, end. ZKL_E_NOMEM in between:
- * give up. */
+ * the last seal, often fewer and sometimes one; *size 0 at the end. Then, or earlier to give up,
+ * end. ZKL_E_NOMEM in between: give up. */
 #define ZKL_SNAPSHOT_SLICE_MIN 4096
 int zkl_server_snapshot_begin(struct zkl_server *server, int64_t *zxid);
 int zkl_server_snapshot_next(struct zkl_server *server, uint8_t *bytes, size_t capacity,
