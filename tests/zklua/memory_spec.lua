@@ -196,7 +196,7 @@ describe("memory:", function()
     end
     timer:close()
     zk.sleep(0) -- luv wants to be told of it before the state ends
-    assert.equal(5, ticks)
+    assert.is_true(ticks >= 5)
     assert.is_true(gets > 5)
   end)
 
