@@ -188,4 +188,39 @@ describe("what is applied", function()
     assert.are.same({ [second] = 10000 }, world.core:sessions())
     world:free()
   end)
+
+  it("needs no memory: all was reserved", function()
+    local function run(committed)
+      local world = prepared.new({ ttl_nodes = true })
+      local other = world.core:open()
+      local many = {}
+      for i = 1, 500 do
+        many[i] = create("/many" .. i, { flags = i % 2, data = ("d"):rep(i) })
+      end
+      world:made(create("/p"), create("/p/e-", { flags = 3 }), set("/p", ("x"):rep(3000)),
+        create("/p/c", { op = 19, flags = 4 }), create("/p/t", { op = 21, flags = 5, ttl_ms = 9 }),
+        set_acl("/p", { prepared.acl(31, "ip", "127.0.0.0/8") }), delete("/p/c"),
+        create("/p/c"), create("/p/c/d"), multi(unpack(many)))
+      world:ask(create("/theirs", { flags = 1 }), other)
+      world.core:close(1)
+      world:ask(delete("/many500"), other)
+      world:ask(delete("/many2"), other)
+      committed(world.core)
+      local tree, state = world.core:tree(), world.core:state()
+      assert.are.equal(0, world:free().bytes)
+      return tree, state
+    end
+    local tree, state = run(function(core)
+      core:commit()
+    end)
+    local tree_without, state_without = run(function(core)
+      core:exhaust()
+      core:commit() -- nobody can be answered, but it has happened
+      core:relieve()
+    end)
+    assert.are.same(tree, tree_without)
+    assert.are.same(state, state_without)
+    assert.is_truthy(tree["/many4"])
+    assert.is_nil(tree["/many3"])
+  end)
 end)

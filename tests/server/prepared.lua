@@ -53,16 +53,20 @@ end
 local World = {}
 World.__index = World
 
+--- A world around a core of zklua_testing.prep that is ready to start.
+function prepared.around(core)
+  core:start()
+  local world = setmetatable({ core = core }, World)
+  world.connection, world.session_id, world.first_entry = core:open()
+  return world
+end
+
 --- A started server with one session. Fields of `options` as for zklua_testing.prep.new.
 function prepared.new(options)
   options = options or {}
   options.now, options.wall = options.now or 1000, options.wall or 882976
   options.seed = options.seed or 11
-  local core = prep.new(options)
-  core:start()
-  local world = setmetatable({ core = core }, World)
-  world.connection, world.session_id, world.first_entry = core:open()
-  return world
+  return prepared.around(prep.new(options))
 end
 
 --- Prepares one request and gives the code of its answer, and its proposal. Of a multi that
@@ -121,6 +125,19 @@ function World:heard(connection)
     end
   end
   return heard
+end
+
+--- The names of a node's children, in order.
+function World:children(path)
+  local names = {}
+  for name in pairs(self.core:tree()) do
+    local parent, child = name:match("^(.*)/([^/]+)$")
+    if child and (parent == "" and "/" or parent) == path then
+      names[#names + 1] = child
+    end
+  end
+  table.sort(names)
+  return names
 end
 
 function World:free()
