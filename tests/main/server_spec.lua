@@ -7,7 +7,7 @@ local zkserver = require("support.zkserver")
 
 local ZKLUA = program.zklua()
 local ANYWHERE = "127.0.0.1:0"
-local CREATE, GET, PING, CLOSE = 1, 4, 11, -11
+local CREATE, DELETE, GET, PING, CLOSE = 1, 2, 4, 11, -11
 local unpack = table.unpack or unpack
 
 local function exists(name)
@@ -323,6 +323,25 @@ while True:
       stop(server)
     end)
 
+    it("while it takes snapshots all the time, and the directory is sound", function()
+      local server = serve_config("snapCount=2\n")
+      local link = open(server.port)
+      link:handshake()
+      local load = {}
+      for i = 1, 5000 do
+        load[i] = frames.frame(frames.i32(i) .. frames.i32(CREATE)
+          .. talk.create_record("/n" .. i, ("x"):rep(1000)))
+      end
+      link:write(table.concat(load))
+      server:logs("snapshot of zxid 0x%x+: %d+ bytes")
+      stop(server)
+      local acknowledged = #frames.split((link:drain()))
+      local result = program.run({ ZKLUA, "server", "--check", dir .. "/data" })
+      assert.equal(0, result.code, result.stderr)
+      local nodes = tonumber(result.stdout:match("(%d+) nodes, "))
+      assert.is_true(nodes - 4 >= acknowledged, nodes .. " nodes, " .. acknowledged .. " answers")
+    end)
+
     it("and the sessions live on", function()
       local options = { "--data", dir .. "/data", "--listen", ANYWHERE }
       local server = serve(options)
@@ -447,6 +466,83 @@ while True:
       end))
       goes_on(server)
       stop(server)
+    end)
+
+    it("a stall of its own: sessions are given the time", function()
+      local server = serve_config("tickTime=100\n")
+      local link = open(server.port)
+      assert.equal(400, link:handshake({ timeout = 400 }).timeout)
+      link:send(1, CREATE, talk.create_record("/e", "", 1))
+      assert.equal(0, (select(2, link:reply())))
+      server.process:kill("sigstop")
+      uv.sleep(1500)
+      server.process:kill("sigcont")
+      link:send(-2, PING)
+      assert.equal(-2, (link:reply()))
+      assert.equal("", get(server, "/e"))
+      server:logs("this server did not run for %d+ ms")
+    end)
+
+    it("a session whose client says nothing", function()
+      local server = serve_config("tickTime=100\n")
+      local link = open(server.port)
+      link:handshake({ timeout = 400 })
+      link:send(1, CREATE, talk.create_record("/e", "", 1))
+      link:reply()
+      server:logs("session 0x%x+ expired")
+      link:drain()
+      assert.is_nil(get(server, "/e"))
+    end)
+
+    it("more data than memoryLimitInMb", function()
+      local server = serve_config("memoryLimitInMb=16\n")
+      local link = open(server.port)
+      link:handshake()
+      local code, count = 0, 0
+      while code == 0 and count < 100 do
+        count = count + 1
+        link:send(count, CREATE, talk.create_record("/n" .. count, ("x"):rep(500000)))
+        code = select(2, link:reply())
+      end
+      assert.equal(-125, code)
+      assert.is_true(count > 10 and count < 40, tostring(count))
+      assert.equal(500000, #get(server, "/n1"))
+      link:send(101, DELETE, frames.string("/n1") .. frames.i32(-1))
+      assert.equal(0, (select(2, link:reply())))
+      link:send(102, DELETE, frames.string("/n2") .. frames.i32(-1))
+      assert.equal(0, (select(2, link:reply())))
+      link:send(103, CREATE, talk.create_record("/n1", ("x"):rep(500000)))
+      assert.equal(0, (select(2, link:reply())))
+    end)
+
+    it("requests larger than jute.maxbuffer", function()
+      local server = serve_config("jute.maxbuffer=2000\n")
+      local link = open(server.port)
+      link:handshake()
+      local overhead = 8 + #talk.create_record("/a")
+      link:send(1, CREATE, talk.create_record("/a", ("x"):rep(2000 - overhead)))
+      assert.equal(0, (select(2, link:reply())))
+      link:send(2, CREATE, talk.create_record("/b", ("x"):rep(2001 - overhead)))
+      assert.is_nil(link:frame())
+      goes_on(server)
+    end)
+
+    it("more requests in work than globalOutstandingLimit, and answers all in the end", function()
+      local server = serve_config("globalOutstandingLimit=3\n")
+      local many = {}
+      for i = 1, 4 do
+        many[i] = open(server.port)
+        many[i]:handshake()
+        for j = 1, 300 do
+          many[i]:send(j, CREATE, talk.create_record(("/n%d-%d"):format(i, j)))
+        end
+      end
+      for i = 1, 4 do
+        for j = 1, 300 do
+          local xid, code = many[i]:reply()
+          assert.same({ j, 0 }, { xid, code })
+        end
+      end
     end)
 
     it("a client that does not read", function()
