@@ -21,6 +21,9 @@ local DEAD = "127.0.0.1:" .. apache.unused_port()
 local CASES = {
   { name = "prints its version", args = { "--version" }, code = 0, out = "^zklua %d+%.%d+%.%d+ " },
   { name = "prints its help", args = { "--help" }, code = 0, out = "^usage: zklua" },
+  { name = "serves a program from memory",
+    args = { "-s", "memory:", "-e", 'print(#zk.connect():children("/zookeeper"))' },
+    code = 0, out = "^2\n$" },
   { name = "refuses to do nothing", args = {}, code = 2, err = "^zklua: no script named" },
   { name = "refuses an unknown option", args = { "-q" }, code = 2,
     err = "^zklua: unknown option %-q" },
