@@ -12,6 +12,7 @@ local model = require("differential.model")
 local known = {}
 
 local NO_ZXID = "0xffffffffffffffff"
+local EMPTY_MULTI = "ffffffff01ffffffff"
 
 local function codes(frame, left, right)
   return frame.kind == "reply" and frame.left.code == left and frame.right.code == right
@@ -213,6 +214,16 @@ known.rules = {
     end,
   },
   {
+    name = "what follows an error",
+    reason = "Apache appends an empty multi to the error of a multiRead of writes; no client reads "
+      .. "behind an error.",
+    explains = function(frame)
+      return frame.request ~= nil and frame.request.op == 22 and codes(frame, -5, -5)
+        and frame.left.rest == EMPTY_MULTI and frame.right.rest == nil
+        and only(frame, { rest = true })
+    end,
+  },
+  {
     name = "check outside a multi",
     reason = "3.8.0 logs what no server can load; 3.9.3 and later refuse it and close.",
     explains = function(frame, record)
@@ -220,6 +231,29 @@ known.rules = {
         and only(frame, ANSWER_AND_ZXID)
     end,
   },
+}
+
+--- Known too, but never sent: each would leave the servers in different states, or an Apache server
+--- unable to start.
+known.unsent = {
+  { "a wrong password for a session that is connected",
+    "Apache closes the session's connection before it looks at the password, we look first." },
+  { "standard and persistent watches of one connection on one path",
+    "3.8 keeps one of them, 3.9.0 and later all." },
+  { "removeWatches of kind 1 or 2 where the watch is persistent", "3.8 removes it, 3.9 does not." },
+  { "a write in one burst behind a setACL, or behind a multi that fails, on the same node",
+    "Apache judges it by the ACL before, or by what the multi would have left, as threads run." },
+  { "more than one change in a multi under a quota",
+    "Apache judges each by the usage before the multi, we by what those before it leave." },
+  { "a null path in addWatch, removeWatches, setWatches2 or a multi",
+    "To Apache it is a path, or fails the multi as a whole; we refuse it." },
+  { "paths and tokens that are null or not UTF-8 in sync, setWatches and sasl",
+    "Java gives other bytes back than it read, or closes the connection." },
+  { "lists of ACLs of more entries than we keep", "Ours have a limit: -114." },
+  { "a handshake longer than 1 KiB", "We close such a connection." },
+  { "check alone with success, createTTL with flags of no ttl and a negative ttl, limits for the "
+      .. "tree of quotas, statistics of a quota that are no numbers",
+    "An Apache server does not start again with these in its log; we refuse them." },
 }
 
 local NO_RECORD = {}

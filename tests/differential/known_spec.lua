@@ -114,6 +114,12 @@ local CASES = {
     { codes({ op = 1 }, -8, -5, { op = 1, negative_count = true }), true },
     { codes({ op = 1 }, -8, -5, { op = 1 }) },
   },
+  ["what follows an error"] = {
+    { reply({ op = 22 }, { code = -5, rest = "ffffffff01ffffffff" }, { code = -5 }, { "rest" }),
+      true },
+    { reply({ op = 22 }, { code = -5 }, { code = -5, rest = "ffffffff01ffffffff" }, { "rest" }) },
+    { reply({ op = 4 }, { code = -5, rest = "ffffffff01ffffffff" }, { code = -5 }, { "rest" }) },
+  },
   ["check outside a multi"] = {
     { reply(LONE_CHECK, { code = -101, zxid = "0x7" }, { code = -6, zxid = NO_ZXID },
       { "code", "zxid" }), true },
