@@ -226,24 +226,29 @@ describe("a snapshot", function()
     tree:free()
   end)
 
-  it("passes over any number of new nodes to reach the last old one", function()
+  it("passes over new nodes a few thousand at a time, to reach the last old one", function()
     local tree = new()
     local function create(path)
       assert.is_true(tree:reserve("create", { path = path, acl = model.open_acl, acl_count = 1,
         zxid = 1, parent_cversion = -1 }))
-      tree:apply()
     end
     create("/first")
     create("/last")
+    tree:apply()
     local digest = tree:sums().digest
     tree:snapshot_begin()
-    for i = 1, 3000 do
+    for i = 1, 12000 do
       create("/first/n" .. i)
-      create("/last/n" .. i)
+      if i % 4000 == 0 then
+        tree:apply()
+      end
     end
-    local file = snapshot_file.decode((take(tree, LEAST)))
+    local bytes, slices = take(tree, 65536)
+    local file = snapshot_file.decode(bytes)
     assert.are.equal(6, #file.nodes)
+    assert.are.equal("/last", file.nodes[6].path)
     assert.are.equal(digest, file.digest)
+    assert.is_true(slices > 12000 / 4096) -- all of it would fit into one
     tree:free()
   end)
 
