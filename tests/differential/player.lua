@@ -20,7 +20,7 @@ local player = {}
 local EVENT, PING, HEADER_SIZE = -1, -2, 16
 local ZERO_PASSWORD = ("\0"):rep(16)
 local WRONG_PASSWORD = ("\1"):rep(16)
-local CLOSE_SESSION = -11
+local CLOSE_SESSION, CHECK = -11, 13
 local JANITOR_TIMEOUT_MS = 60000
 local TIMEOUT_MS = 40000
 local WORLD = { { permissions = 31, scheme = "world", id = "anyone" } }
@@ -54,7 +54,9 @@ local function on_frame(self, body)
   for i, pending in ipairs(self.pending) do
     if (pending.special or pending.xid) == xid then
       table.remove(self.pending, i)
-      self.zxids[pending.xid] = zxid_of(body)
+      if pending.record and pending.op ~= CHECK then
+        self.zxids[pending.xid] = zxid_of(body) -- others may have no counterpart elsewhere
+      end
       self:note({ kind = "reply", body = body, request = pending })
       return
     end
