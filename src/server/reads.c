@@ -194,6 +194,7 @@ static void serve_count(const struct zkl_read *read)
     }
     struct zkl_result result = { .op = ZKL_OP_GET_ALL_CHILDREN_NUMBER };
     result.number = count_below(&read->server->tree, node);
+    if (read->request->path.size == 0) result.number++; /* Apache finds "/" below "" */
     zkl_reply_result(read->connection, read->xid, &result);
 }
 
@@ -318,8 +319,8 @@ bool zkl_read_serve(struct zkl_connection *connection, int32_t xid,
     case ZKL_OP_SYNC:
         serve_sync(&read);
         return true;
-    case ZKL_OP_PING:
-        zkl_read_code(&read, ZKL_CODE_OK);
+    case ZKL_OP_PING: /* whatever its xid was */
+        zkl_reply_header(connection, ZKL_XID_PING, ZKL_CODE_OK);
         return true;
     default:
         return false;

@@ -75,6 +75,7 @@ describe("reads", function()
       assert.are.equal(1, count("/ab"))
       assert.are.equal(10, count("/")) -- the three of /zookeeper too
       assert.are.equal(2, count("/zookeeper"))
+      assert.are.equal(11, count("")) -- below which Apache finds "/"
     end)
 
     for _, name in ipairs(MISSING_PATH_OPS) do
