@@ -107,7 +107,7 @@ end
 --- Everything that was asked becomes durable and is answered, and what that lets in too.
 function host:settle()
   self:drain()
-  while self:log() > 0 do
+  while self:log() > 0 or #self.shown > 0 do
     self:commit()
   end
 end
