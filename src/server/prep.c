@@ -10,10 +10,7 @@
 #include "server/prepare.h"
 #include "wire/writer.h"
 
-enum {
-    PAYLOAD_SLACK = 128, /* header, digest, the record's numbers, a sequence number */
-    SCRATCH_MIN = 1024
-};
+enum { PAYLOAD_SLACK = 128 }; /* header, digest, the record's numbers, a sequence number */
 
 /* --- life ---------------------------------------------------------------------- */
 

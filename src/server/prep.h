@@ -79,8 +79,8 @@ void zkl_prep_begin(struct zkl_server *server);
 
 /* A write of a client. ZKL_OK: a proposal was queued (a failed write is one too, logged as an
  * error). ZKL_E_NOMEM: nothing happened; the connection is to be closed. *code is set with
- * ZKL_E_ARGUMENT: answer that at once and log nothing (server-semantics 1.11, and a lone check:
- * ZKL_CODE_UNIMPLEMENTED, then close). `session` is who asks. */
+ * ZKL_E_ARGUMENT: answer that at once and log nothing (a check outside of a multi, which no
+ * replay knows: ZKL_CODE_UNIMPLEMENTED, then close). `session` is who asks. */
 int zkl_prep_request(struct zkl_server *server, struct zkl_session *session,
                      struct zkl_connection *connection, int32_t xid,
                      const struct zkl_request *request, struct zkl_clock clock, int32_t *code);

@@ -8,6 +8,8 @@
 #include "server/usage.h"
 #include "wire/writer.h"
 
+enum { SCRATCH_MIN = 1024 };
+
 /* --- places --------------------------------------------------------------------- */
 
 void zkl_prepare_look(const struct zkl_preparing *p, struct zkl_slice path,
@@ -59,6 +61,7 @@ static int32_t grow(struct zkl_server *server, uint8_t **block, size_t *capacity
 int32_t zkl_prepare_scratch(struct zkl_server *server, size_t size)
 {
     struct zkl_prep *prep = &server->prep;
+    if (size < SCRATCH_MIN) size = SCRATCH_MIN;
     return grow(server, &prep->scratch, &prep->scratch_capacity, size);
 }
 
@@ -66,15 +69,18 @@ int32_t zkl_prepare_acl(struct zkl_preparing *p, struct zkl_vector asked, size_t
                         struct zkl_vector *fixed)
 {
     const struct zkl_identities *identities = &p->connection->identities;
-    struct zkl_writer measure = { NULL, 0, 0 };
-    int32_t count = 0;
-    int32_t code = zkl_acls_fix(asked, identities, &measure, &count);
-    if (code != 0) return code;
-    code = zkl_prepare_scratch(p->server, at + measure.size);
-    if (code != 0) return code;
-    struct zkl_writer writer = { p->server->prep.scratch + at, measure.size, 0 };
-    code = zkl_acls_fix(asked, identities, &writer, &count);
-    ZKL_ASSERT(code == 0 && writer.size == measure.size);
+    const struct zkl_prep *prep = &p->server->prep;
+    int32_t count = 0, code;
+    struct zkl_writer writer;
+    size_t needed = 0;
+    do { /* once where scratch is large enough already */
+        code = zkl_prepare_scratch(p->server, at + needed);
+        if (code != 0) return code;
+        writer = (struct zkl_writer) { prep->scratch + at, prep->scratch_capacity - at, 0 };
+        code = zkl_acls_fix(asked, identities, &writer, &count);
+        if (code != 0) return code;
+        needed = writer.size;
+    } while (!zkl_writer_fits(&writer));
     *fixed = (struct zkl_vector) { writer.base, writer.size, count };
     return 0;
 }
@@ -99,13 +105,16 @@ static void write_record(const struct zkl_preparing *p, struct zkl_writer *write
 
 int32_t zkl_prepare_write(struct zkl_preparing *p, const struct zkl_txn *txn)
 {
-    struct zkl_writer measure = { NULL, 0, 0 };
-    write_record(p, &measure, txn);
-    int32_t code = zkl_prepare_room(p, measure.size);
-    if (code != 0) return code;
+    struct zkl_proposal *proposal = p->proposal;
     struct zkl_writer writer = zkl_prepare_writer(p);
-    write_record(p, &writer, txn);
-    p->proposal->payload_size = writer.size;
+    write_record(p, &writer, txn); /* as a rule there is room */
+    int32_t code = zkl_prepare_room(p, writer.size - proposal->payload_size);
+    if (code != 0) return code;
+    if (!zkl_writer_fits(&writer)) {
+        writer = zkl_prepare_writer(p);
+        write_record(p, &writer, txn);
+    }
+    proposal->payload_size = writer.size;
     return 0;
 }
 
