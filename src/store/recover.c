@@ -331,7 +331,8 @@ static int cut_tail(const struct zkl_place *place, const struct zkl_recovery *re
     int file = files->open(files->context, place->log, name, ZKL_OPEN_WRITE);
     if (file < 0) return file;
     int status = files->truncate(files->context, file, recovery->torn_at);
-    if (status == 0) status = files->sync(files->context, file);
+    /* It is the last log with entries, which is synced next. */
+    ZKL_ASSERT(recovery->torn_log == recovery->last_log);
     files->close(files->context, file);
     return status;
 }

@@ -150,11 +150,15 @@ local function misfortune(disk, random)
   end
 end
 
--- The next start, with the power going off in the middle of it now and then.
+-- The next start, with the power going off in the middle of it now and then, or behind it
+-- before anything is written.
 local function start_again(image, history, random)
-  for depth = 1, random.below(3) do
-    image:set({ power_off = 1 + random.below(12) })
-    local wrong = program(image, history, random, 2, false)
+  for depth = 1, random.below(4) do
+    local steps = random.pick({ 0, 2 })
+    if steps == 2 or random.below(2) == 0 then
+      image:set({ power_off = 1 + random.below(14) })
+    end
+    local wrong = program(image, history, random, steps, false)
     if wrong then
       return ("at depth %d, %s"):format(depth, wrong)
     end

@@ -53,14 +53,20 @@ describe("the watermark", function()
   it("follows each batch, in turn in two sectors 4096 bytes apart", function()
     local disk = testing.disk.new(1)
     local opened = assert(open(disk))
+    local last
     for zxid = 1, 6 do
       local before = slots(disk)
       write(opened, zxid)
-      local after, changed = slots(disk), 0
+      local after, changed = slots(disk), nil
       for i = 1, 2 do
-        changed = changed + (after[i].sequence ~= before[i].sequence and 1 or 0)
+        if after[i].sequence ~= before[i].sequence then
+          assert.is_nil(changed)
+          changed = i
+        end
       end
-      assert.are.equal(1, changed)
+      assert.is_truthy(changed)
+      assert.are_not.equal(last, changed)
+      last = changed
       local mark = newest(disk)
       assert.are.equal(zxid, mark.zxid)
       assert.are.equal(1, mark.log)
@@ -89,6 +95,24 @@ describe("the watermark", function()
     write(opened, 4)
     opened:close()
     assert.are.equal(syncs + 8, disk:calls("sync"))
+  end)
+
+  it("is durable when a start returns", function()
+    local disk = testing.disk.new(1)
+    local opened = assert(open(disk))
+    for zxid = 1, 5 do
+      write(opened, zxid)
+    end
+    for seed = 1, 20 do
+      local image = disk:clone()
+      image:crash(seed) -- its mark may be of any of the five
+      local again = assert(open(image))
+      local later = image:clone()
+      later:crash(seed + 100)
+      assert.are.equal(5, newest(later).zxid)
+      again:close()
+    end
+    opened:close()
   end)
 
   it("that is old after a power loss hides nothing that was acknowledged", function()

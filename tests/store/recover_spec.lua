@@ -374,6 +374,8 @@ describe("a chain of logs", function()
       ["log.1"] = files.log({ files.create(1, "/a", ""), files.create(1, "/b", "") }) } },
     { "with a log that was renamed", {
       ["snapshot.0"] = files.snapshot({}), ["log.1"] = log(1, 4), ["log.5"] = log(9, 2) } },
+    { "with a first log that was renamed", {
+      ["snapshot.0"] = files.snapshot({}), ["log.2"] = log(1, 4) } },
     { "with a log that was copied", {
       ["snapshot.0"] = files.snapshot({}), ["log.1"] = log(1, 4), ["log.5"] = log(1, 4) } },
     { "with an empty log where more must have been", {
