@@ -2,10 +2,11 @@ local run = require("differential.run")
 local servers = require("differential.servers")
 
 -- All that was printed, for a failure's message.
-local function play(seed, count, words)
+local function play(seed, count, words, kinds_max)
   local printed = {}
   local result = run.run(seed, count, {
-    servers = words, write = function(text) printed[#printed + 1] = text end,
+    servers = words, kinds_max = kinds_max,
+    write = function(text) printed[#printed + 1] = text end,
   })
   return result, table.concat(printed)
 end
@@ -55,7 +56,7 @@ describe("the comparison", function()
     { "sessions are granted less time", "maxSessionTimeout=20000", "timeout_ms" },
   }) do
     it("finds that " .. altered[1], function()
-      local result, printed = play(1, 60, { "zklua", "zklua+" .. altered[2] })
+      local result, printed = play(1, 100, { "zklua", "zklua+" .. altered[2] }, 5)
       assert.is_true(result.failures > 0)
       assert.is_truthy(printed:find(altered[3]), printed)
     end)

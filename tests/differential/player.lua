@@ -79,7 +79,6 @@ function Peer:settle(until_closed)
   self:note_end()
 end
 
-
 function Peer:note_end()
   if self.link.closed and not self.ended then
     self.ended = true

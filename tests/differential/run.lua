@@ -162,7 +162,8 @@ end
 --- Runs sequences seed .. seed + count - 1 and reports through options.write.
 ---@param seed integer
 ---@param count integer
----@param options { servers: string[], write: fun(text: string), shrink: boolean|nil }
+---@param options { servers: string[], write: fun(text: string), shrink: boolean|nil,
+---  kinds_max: integer|nil }
 ---@return table result  { failures, sequences, requests, events, known, missing }
 function run.run(seed, count, options)
   local self = setmetatable({
@@ -175,7 +176,7 @@ function run.run(seed, count, options)
   local ok, message = pcall(function()
     for i = 0, count - 1 do
       self:sequence(seed + i)
-      if self.kinds_count >= KINDS_MAX then
+      if self.kinds_count >= (options.kinds_max or KINDS_MAX) then
         self.write("too many differences: giving up\n")
         break
       end
