@@ -144,10 +144,11 @@ void zkl_server_closed(struct zkl_connection *connection, struct zkl_clock clock
 /* Connections about which something changed: output to show, reading to stop or to go on,
  * a close to carry out. Each is given once per change; NULL: none is left. */
 struct zkl_connection *zkl_server_next_connection(struct zkl_server *server);
-/* Bytes to write; they keep their address until sent. size 0: nothing. */
+/* Bytes to write; they keep their address until sent. What is behind them shows after that, and
+ * what is new after next_connection has given the connection. size 0: nothing. */
 struct zkl_slice zkl_connection_output(const struct zkl_connection *connection);
 void zkl_connection_sent(struct zkl_connection *connection, size_t size);
-/* false: feed nothing for now. */
+/* false: feed nothing for now. What is fed all the same is kept, and worked on later. */
 bool zkl_connection_reads(const struct zkl_connection *connection);
 /* Close it: AT_ONCE, or when its output has been sent. */
 enum zkl_ending { ZKL_STAYS, ZKL_CLOSE_AFTER_OUTPUT, ZKL_CLOSE_AT_ONCE };
