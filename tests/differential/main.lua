@@ -26,7 +26,11 @@ if not (seed and count) or #list > 2 or #words ~= 2 or seed < 0 or count < 1 the
 end
 
 io.stdout:setvbuf("line")
-local result = run.run(seed, count, {
+local ok, result = pcall(run.run, seed, count, {
   servers = words, shrink = true, write = function(text) io.stdout:write(text) end,
 })
+if not ok then
+  io.stderr:write("differential: ", tostring(result), "\n")
+  os.exit(2)
+end
 os.exit(result.failures == 0 and 0 or 1)

@@ -10,6 +10,7 @@ local uv = require("luv")
 local run = {}
 
 local LONG = 2000 -- sequences
+local PROGRESS = 1000 -- of a long run
 local KINDS_MAX = 30 -- of differences; then a run gives up
 
 -- Showing -----------------------------------------------------------------------------------------
@@ -176,6 +177,9 @@ function run.run(seed, count, options)
   local ok, message = pcall(function()
     for i = 0, count - 1 do
       self:sequence(seed + i)
+      if self.long and self.sequences % PROGRESS == 0 then
+        self.write(("%d sequences, %d differ\n"):format(self.sequences, self.failures))
+      end
       if self.kinds_count >= (options.kinds_max or KINDS_MAX) then
         self.write("too many differences: giving up\n")
         break
