@@ -166,11 +166,10 @@ struct zkl_connection *zkl_server_next_connection(struct zkl_server *server)
 
 struct zkl_slice zkl_connection_output(const struct zkl_connection *connection)
 {
-    struct zkl_slice nothing = { NULL, 0 };
-    if (connection->ending == ZKL_CLOSE_AT_ONCE) return nothing;
-    struct zkl_slice bytes = { zkl_buffer_start(&connection->shown),
-                               zkl_buffer_size(&connection->shown) };
-    return bytes.size > 0 ? bytes : nothing;
+    struct zkl_slice bytes = { NULL, zkl_buffer_size(&connection->shown) };
+    if (connection->ending == ZKL_CLOSE_AT_ONCE) bytes.size = 0;
+    if (bytes.size > 0) bytes.base = zkl_buffer_start(&connection->shown);
+    return bytes;
 }
 
 void zkl_connection_sent(struct zkl_connection *connection, size_t size)
@@ -181,11 +180,13 @@ void zkl_connection_sent(struct zkl_connection *connection, size_t size)
     if (zkl_buffer_size(&connection->shown) == 0) zkl_buffer_free(&connection->shown);
     if (connection->phase != ZKL_PHASE_ENDING) {
         zkl_order_resume(connection);
-        if (zkl_buffer_size(&connection->input) > 0) zkl_intake(connection);
+        zkl_intake(connection);
         zkl_connection_update(connection);
     }
     turn_output(connection);
-    if (zkl_buffer_size(&connection->shown) > 0) zkl_connection_changed(connection);
+    bool more = zkl_buffer_size(&connection->shown) > 0;
+    /* Something to write, or a close that has waited for the last of it. */
+    if (more || connection->ending != ZKL_STAYS) zkl_connection_changed(connection);
     zkl_intake_wake(connection->server); /* what was held up may be what others wait for */
 }
 

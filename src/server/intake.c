@@ -216,6 +216,7 @@ static size_t take_frames(struct zkl_connection *connection, const uint8_t *byte
 void zkl_intake(struct zkl_connection *connection)
 {
     struct zkl_buffer *input = &connection->input;
+    if (zkl_buffer_size(input) == 0) return;
     size_t taken = take_frames(connection, zkl_buffer_start(input), zkl_buffer_size(input));
     if (connection->phase == ZKL_PHASE_ENDING) {
         zkl_buffer_free(input);
@@ -257,7 +258,7 @@ void zkl_server_feed(struct zkl_connection *connection, const uint8_t *bytes, si
         size -= piece;
         if (connection->phase != ZKL_PHASE_ENDING) zkl_intake(connection);
     }
-    if (zkl_buffer_size(&connection->input) == 0) {
+    if (size > 0 && zkl_buffer_size(&connection->input) == 0) {
         size_t taken = take_frames(connection, bytes, size);
         bytes += taken;
         size -= taken;

@@ -71,6 +71,18 @@ describe("a connection", function()
       end)())
     end)
 
+    it("is to be closed as soon as the last output is sent", function()
+      new()
+      local c = h:attach()
+      c.stuck = true
+      c:send("close")
+      h:settle()
+      assert.is_nil(c.gone)
+      h.server:sent(c.number, #h.server:output(c.number))
+      assert.are.equal(c.number, h.server:next_connection())
+      assert.are.equal("after output", h.server:ending(c.number))
+    end)
+
     it("gives ten seconds to take the last output", function()
       new({ sessions_keep = true })
       local c = h:attach()
