@@ -95,7 +95,7 @@ local function suite(servers)
 end
 
 for _, servers in ipairs({ require("support.apache"), (require("support.zkserver")) }) do
-  describe("on " .. servers.NAME .. " works", function()
+  describe("on " .. servers.NAME .. " works #once", function()
     suite(servers)
   end)
 end

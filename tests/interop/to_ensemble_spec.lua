@@ -15,7 +15,7 @@ local function write(name, text)
   assert(file:close())
 end
 
-describe("zklua server --to-ensemble", function()
+describe("zklua server --to-ensemble #once", function()
   local dir, running
 
   before_each(function()

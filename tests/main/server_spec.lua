@@ -165,7 +165,7 @@ while True:
     print(state, flush=True)
     if state == "STOPPING=1":
         break
-]], dir .. "/notify" })
+]], dir .. "/notify" }, { env = { LD_PRELOAD = false } })
       manager:says("bound")
       local server = serve({ "--memory", "--listen", ANYWHERE },
         { env = { NOTIFY_SOCKET = dir .. "/notify" } })

@@ -12,6 +12,8 @@ local SUPPORT = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or "tests/su
 local CLASS_PATH = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar"
 local START_TIMEOUT = 60 -- seconds; a loaded machine of two cores starts three servers in ten
 local START_ATTEMPTS = 3 -- another program may take a chosen port before the server does
+-- Specs of the client run on our own server instead where this is said.
+local ON_ZKLUA = os.getenv("ZKLUA_SPECS_SERVER") == "zklua"
 local PORT_FIRST, PORT_LAST = 15000, 32000 -- below the range of outgoing connections
 
 local function seconds()
@@ -337,6 +339,9 @@ end
 ---@param options tests.ApacheOptions|nil
 ---@return tests.ApacheServer
 function apache.start(options)
+  if ON_ZKLUA and not (options and options.command) then
+    return require("support.zkserver").start(options)
+  end
   local log
   for _ = 1, START_ATTEMPTS do
     local server = new_server(free_ports(1)[1], options or {})
@@ -443,6 +448,9 @@ end
 --- that sessions from 400 ms on are granted and expire quickly. Use `fresh_path` below.
 ---@return tests.ApacheServer
 function apache.shared()
+  if ON_ZKLUA then
+    return require("support.zkserver").shared()
+  end
   local kept = keep()
   if not (kept.shared and kept.shared:alive()) then
     -- The registry outlives the specs; lua_close then ends the watchdog's input.
