@@ -81,7 +81,8 @@ local function suite(servers)
     local text = result.stdout .. result.stderr
     for _, wanted in ipairs({
       "Created " .. root .. "\n", "data\n", "dataLength = 4\n",
-      "Created " .. root .. "/e-0000000000", "[container, e-0000000000, ttl]", "numChildren = 3", "version No is not valid",
+      "Created " .. root .. "/e-0000000000", "[container, e-0000000000, ttl]",
+      "numChildren = 3", "version No is not valid",
       "dataVersion = 1", "'digest,'joe:", ": cdrwa", "digest: joe", "[" .. root .. "/e-0000000000]",
       "\n3\n", "Sync is OK", "Node does not exist: " .. root,
     }) do
