@@ -14,7 +14,7 @@
 struct zkl_store;
 
 struct zkl_store_options {
-    struct zkl_allocator allocator;
+    struct zkl_allocator allocator;  /* used by both threads at once */
     const struct zkl_files *files;
     const char *data_directory;   /* as in zoo.cfg: version-2 is inside */
     const char *log_directory;    /* NULL: the same */
@@ -51,7 +51,8 @@ void zkl_store_seal(struct zkl_store *store);
 /* (disk) Writes the sealed batch and syncs it. 0: all up to *zxid is durable; else -errno: the
  * log is never written again (`report` says what happened). */
 int zkl_store_flush(struct zkl_store *store, int64_t *zxid, struct zkl_store_report *report);
-/* (disk) The watermark, when it is older than a second; called when flush is not. */
+/* (disk) Syncs the watermark, when that was a second ago: to be called once a second between
+ * flushes, also under load. */
 int zkl_store_mark(struct zkl_store *store, int64_t now_ms);
 
 /* Whether enough was logged since the last one (server-semantics 1.9); asks once. */

@@ -201,26 +201,35 @@ function crash.run(plan)
   local function note(text, ...)
     wrong[#wrong + 1] = text:format(...)
   end
+  -- Image 0 is of a program that was killed: nothing is lost, yet.
+  local function look(seed, call, k, disk, history)
+    local image = disk:clone()
+    if k > 0 then
+      image:crash(seed * 100000 + call * 100 + k)
+    end
+    local random = codec.random(seed * 1000 + call * 10 + k)
+    local found = start_again(image, copy_history(history), random)
+    if found then
+      note("seed %d, call %d, image %d: %s", seed, call, k, found)
+    end
+    images = images + 1
+  end
   local seed = plan.first
   while images < plan.images do
-    local calls = run(seed):calls()
-    for power_off = 1, calls do
-      local disk, history, at_once = run(seed, power_off)
-      if at_once then
-        note("seed %d, call %d: %s", seed, power_off, at_once)
-      end
+    local ended, history, at_once = run(seed)
+    if at_once then
+      note("seed %d: %s", seed, at_once)
+    end
+    local calls = ended:calls()
+    for call = 1, calls do
+      local disk, so_far = run(seed, call)
       for k = 0, plan.per_call do
-        local image = disk:clone()
-        local random = codec.random(seed * 1000 + power_off * 10 + k)
-        if k > 0 then
-          image:crash(seed * 100000 + power_off * 100 + k)
-        end
-        local found = start_again(image, copy_history(history), random)
-        if found then
-          note("seed %d, call %d, image %d: %s", seed, power_off, k, found)
-        end
-        images = images + 1
+        look(seed, call, k, disk, so_far)
       end
+    end
+    -- How it ended by itself, often by a failure that a disk forgets: several ways on.
+    for i = 1, 10 do
+      look(seed, calls + i, 0, ended, history)
     end
     seed = seed + 1
   end

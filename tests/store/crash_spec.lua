@@ -6,7 +6,7 @@
 local crash = require("store.crash")
 local store = require("zklua_testing").store
 
-local IMAGES = tonumber(os.getenv("ZKLUA_CRASH_IMAGES") or 3000)
+local IMAGES = tonumber(os.getenv("ZKLUA_CRASH_IMAGES") or 6000)
 local SEED = tonumber(os.getenv("ZKLUA_CRASH_SEED") or 1)
 
 describe("a crash", function()
