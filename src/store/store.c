@@ -1,8 +1,9 @@
 /* The public calls, put together from the parts.
  *
- * Two threads: append, seal, batch_empty and wants_snapshot touch the batch in the making and
- * what decides about the next snapshot; all calls marked (disk) touch the rest. They meet in
- * seal, which hands a batch over while no flush is on. */
+ * append, seal, batch_empty and wants_snapshot are the server's thread: they touch the batch in
+ * the making and what decides about the next snapshot. flush and mark touch the log and the
+ * watermark; the snapshot calls and purge touch neither, so that a second thread may make them
+ * meanwhile. Server and log meet in seal, which hands a batch over while no flush is on. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
