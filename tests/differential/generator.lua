@@ -134,6 +134,9 @@ local function next_number(self)
 end
 
 function State:connect(session)
+  if session and self.sessions[session].connection then
+    self:barrier() -- what is on its way to the connection that will be closed
+  end
   local number = next_number(self)
   local step = self:step({ kind = "connect", connection = number,
     timeout_ms = self.random:pick(TIMEOUTS_MS) })

@@ -188,14 +188,6 @@ known.rules = {
     end,
   },
   {
-    name = "the descendants of the path without a name",
-    reason = "Apache keeps the root twice, under '' and '/', and counts one of them there.",
-    explains = function(frame, record)
-      return record.op == 104 and record.path == "" and codes(frame, 0, 0)
-        and #frame.fields == 1 and frame.left.result.number == frame.right.result.number + 1
-    end,
-  },
-  {
     name = "checkWatches of a path that does not begin with a slash",
     reason = "3.8 walks from the path to the root: it fails where there is none (-5), and finds "
       .. "nothing for a path without a name.",

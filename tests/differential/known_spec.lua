@@ -99,12 +99,6 @@ local CASES = {
     { reply({ op = 6 }, listed("a", "b"), listed("a", "c"), { "result.items.2.id" }) },
     { reply({ op = 6 }, listed("a"), listed("a", "a"), { "result.items.2" }) },
   },
-  ["the descendants of the path without a name"] = {
-    { reply({ op = 104, path = "" }, { code = 0, result = { number = 6 } },
-      { code = 0, result = { number = 5 } }, { "result.number" }), true },
-    { reply({ op = 104, path = "/" }, { code = 0, result = { number = 6 } },
-      { code = 0, result = { number = 5 } }, { "result.number" }) },
-  },
   ["checkWatches of a path that does not begin with a slash"] = {
     { codes({ op = 17, path = "a", kind = 2 }, -5, -121), true },
     { codes({ op = 17, path = "", kind = 2 }, -121, 0), true },
