@@ -21,6 +21,10 @@ function core.hostname() end
 ---@param seconds number
 ---@return boolean
 function core.drain(socket, seconds) end
+--- From now on a write to a connection that its peer has closed fails (EPIPE) and does not end the
+--- process by SIGPIPE. A process that handles or ignores the signal already is left as it is, and
+--- programs it starts have the default again.
+function core.survive_broken_pipes() end
 --- Random bytes from the system, as hexadecimal text of 2 * `count` digits.
 ---@param count integer
 ---@return string

@@ -181,6 +181,8 @@ static inline int64_t zkl_clock_ms(void)
 /* Since 1970, as a wall clock has it. */
 int64_t zkl_wall_ms(void);
 unsigned zkl_fork_count(void);
+/* broken_pipe.c: core.survive_broken_pipes */
+int zkl_survive_broken_pipes(lua_State *L);
 /* Fills the buffer with the system's random bytes; false when it gives none. */
 bool zkl_random(void *bytes, size_t size);
 

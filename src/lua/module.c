@@ -196,6 +196,7 @@ static const luaL_Reg functions[] = {
     { "now", core_now },
     { "pid", core_pid },
     { "drain", core_drain },
+    { "survive_broken_pipes", zkl_survive_broken_pipes },
     { "hostname", core_hostname },
     { "random_hex", core_random_hex },
     { "check_path", core_check_path },

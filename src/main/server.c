@@ -223,7 +223,8 @@ static int serve(const struct plan *plan)
             .reap_per_minute = cfg->reap_per_minute,
             .container_unused_ms = cfg->container_unused_ms,
             .commands = slice(cfg->commands),
-            .version = slice(ZKLUA_VERSION),
+            /* First the version of Apache's whose behaviour it is: clients read it up to '-'. */
+            .version = slice("3.9.5-zklua-" ZKLUA_VERSION),
         },
         .store = {
             .allocator = zkl_machine_allocator,

@@ -1,4 +1,5 @@
 -- The scheduler over libuv meets the contract, and lives with whatever else uses the loop.
+local child = require("support.child")
 local uv = require("luv")
 local contract = require("scheduler.contract")
 local schedulers = require("zklua.scheduler.uv")
@@ -165,6 +166,40 @@ describe("the scheduler uv", function()
     server:close()
     uv.run("nowait")
   end)
+
+  -- The signal of a broken pipe would end the process, this one too: hence a child.
+  it("fails a write to a peer that has gone, and leaves the signal to programs started later",
+    function()
+      local output, status = child.run([[
+        local uv = require("luv")
+        local scheduler = require("zklua.scheduler.uv").new()
+        local server = uv.new_tcp()
+        server:bind("127.0.0.1", 0)
+        server:listen(8, function()
+          local peer = uv.new_tcp()
+          server:accept(peer)
+          peer:close()
+        end)
+        scheduler.spawn(function()
+          local port = server:getsockname().port
+          local stream = assert(scheduler.connect({ host = "127.0.0.1", port = port }))
+          local socket = stream.handle
+          scheduler.sleep(0.05)
+          print(uv.try_write(socket, "one")) -- answered by a reset
+          scheduler.sleep(0.05)
+          print(uv.try_write(socket, "two"))
+          stream:close()
+          server:close()
+        end)
+        scheduler.sleep(0.2)
+        local pipe = io.popen("kill -PIPE $$; echo survived")
+        io.write(pipe:read("*a"))
+        pipe:close()
+        uv.run("nowait")
+      ]], "127.0.0.1:1", 20)
+      assert.equal(0, status, output)
+      assert.matches("^3\nnil\tEPIPE[^\n]*\n$", output)
+    end)
 
   it("says who kept the loop from turning", function()
     local stalls = {}

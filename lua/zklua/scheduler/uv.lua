@@ -40,6 +40,7 @@ end
 ---@field on_error fun(message: any, traceback: string)|nil  an error that left a coroutine
 ---@field on_stall fun(seconds: number, co: thread|nil)|nil  who kept the loop from turning
 local function new(options)
+  core.survive_broken_pipes() -- luv's writes raise the signal
   options = options or {}
   local scheduler = {}
   local ready, head, tail = {}, 1, 1 -- coroutines that may run, in order
