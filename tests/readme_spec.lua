@@ -22,7 +22,7 @@ local INSTEAD = {
   { "cmake --install", "cmake --version" }, -- main/install_spec.lua does it
 }
 
-describe("the README #slow", function()
+describe("the README #slow #once", function()
   for _, line in ipairs(commands()) do
     it("prints a command that works: " .. line, function()
       local command = line

@@ -12,7 +12,7 @@ local function play(seed, count, words, kinds_max)
 end
 
 describe("zklua server", function()
-  it("answers as Apache does in 500 sequences of 50 requests #slow", function()
+  it("answers as Apache does in 500 sequences of 50 requests #slow #once", function()
     local result, printed = play(1, 500, { "apache", "zklua" })
     assert.are.equal(0, result.failures, printed)
     assert.are.equal(500, result.sequences)
@@ -21,7 +21,7 @@ describe("zklua server", function()
     assert.are.same({}, result.missing, "answers that never came")
   end)
 
-  it("starts again after all that, as Apache does #slow", function()
+  it("starts again after all that, as Apache does #slow #once", function()
     local pair, words = {}, {}
     for i, word in ipairs({ "apache", "zklua" }) do
       pair[i] = assert(servers.start(word, "full"))

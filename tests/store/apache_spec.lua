@@ -130,7 +130,7 @@ local function kill_and_compare(server, clients)
 end
 
 describe("a data directory", function()
-  it("goes back and forth between Apache and us, killed each time #slow", function()
+  it("goes back and forth between Apache and us, killed each time #slow #once", function()
     local config = { snapCount = 50, maxSessionTimeout = 60000 }
     local theirs = apache.start({ config = config })
     local ours = zkserver.start({ config = config })

@@ -2,7 +2,7 @@ local program = require("support.program")
 local uv = require("luv")
 
 -- tools/apache in a tree of its own, so that nobody's running server is touched.
-describe("the server shared by terminals #slow", function()
+describe("the server shared by terminals #slow #once", function()
   local tree
 
   setup(function()
