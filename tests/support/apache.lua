@@ -228,9 +228,17 @@ end
 --- Whether the Java process runs (a stopped one does).
 ---@return boolean
 function Server:alive()
-  local stat = self.pid and read_file(("/proc/%d/stat"):format(self.pid))
-  local state = stat and stat:match("%) (%a)")
-  return state ~= nil and state ~= "Z" and state ~= "X"
+  local tasks = self.pid and uv.fs_scandir(("/proc/%d/task"):format(self.pid))
+  local id = tasks and uv.fs_scandir_next(tasks)
+  while id do -- one thread may wait for the disk, and hold what is open, after the first is gone
+    local stat = read_file(("/proc/%d/task/%s/stat"):format(self.pid, id))
+    local state = stat and stat:match("%) (%a)")
+    if state and state ~= "Z" and state ~= "X" then
+      return true
+    end
+    id = uv.fs_scandir_next(tasks)
+  end
+  return false
 end
 
 --- What the server at `self.port` answers to `word`, or nil when it does not answer within two
