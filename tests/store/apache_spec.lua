@@ -157,6 +157,8 @@ describe("a data directory", function()
       assert.are.equal(("data 40 "):rep(40), (assert(c:get(("/round-%d/n40"):format(round)))))
     end
     c:close()
-    assert.is_nil(theirs:log():find("ERROR", 1, true), theirs:log())
+    -- A four-letter word that comes before it is ready is an error to Apache, and none to us.
+    local errors = theirs:log():gsub("ERROR [%w.]*ServerCnxn %- Error closing a command socket", "")
+    assert.is_nil(errors:find("ERROR", 1, true), theirs:log())
   end)
 end)

@@ -229,16 +229,14 @@ end
 ---@return boolean
 function Server:alive()
   local tasks = self.pid and uv.fs_scandir(("/proc/%d/task"):format(self.pid))
-  local id = tasks and uv.fs_scandir_next(tasks)
+  local id, runs = tasks and uv.fs_scandir_next(tasks), false
   while id do -- one thread may wait for the disk, and hold what is open, after the first is gone
     local stat = read_file(("/proc/%d/task/%s/stat"):format(self.pid, id))
     local state = stat and stat:match("%) (%a)")
-    if state and state ~= "Z" and state ~= "X" then
-      return true
-    end
-    id = uv.fs_scandir_next(tasks)
+    runs = runs or (state ~= nil and state ~= "Z" and state ~= "X")
+    id = uv.fs_scandir_next(tasks) -- to the end: luv frees the list there
   end
-  return false
+  return runs
 end
 
 --- What the server at `self.port` answers to `word`, or nil when it does not answer within two
