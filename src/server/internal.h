@@ -160,6 +160,10 @@ struct zkl_server {
      * compared. INT64_MAX: none. restore.c sets it, replay looks at it. */
     int64_t fuzzy_zxid;
     uint64_t fuzzy_digest;
+    /* Apache's snapshots may hold effects of transactions behind their own digest, half applied
+     * while the file was written. So a digest that disagrees is only noted (in_doubt) until one
+     * has agreed (settled); from there on the tree is known to be exact, and each has to. */
+    bool settled, in_doubt;
 
     struct zkl_list connections, changed, handshakes;
     struct zkl_map addresses;

@@ -229,14 +229,22 @@ static int corrupt(struct zkl_server *server, const char *what, int64_t zxid)
     return zkl_why_hex(server, (uint64_t)zxid);
 }
 
+/* A tree that was exact once has to stay so. */
 static int compare(struct zkl_server *server, int64_t zxid, uint64_t digest)
 {
-    if (server->tree.digest == digest) return ZKL_OK;
-    corrupt(server, "the tree is not what its digest says", zxid);
+    if (server->tree.digest == digest) {
+        server->settled = true;
+        server->in_doubt = false;
+        return ZKL_OK;
+    }
+    int status = corrupt(server, "the tree is not what its digest says", zxid);
     zkl_why_text(server, ": ");
     zkl_why_hex(server, server->tree.digest);
     zkl_why_text(server, " instead of ");
-    return zkl_why_hex(server, digest);
+    zkl_why_hex(server, digest);
+    if (server->settled) return status;
+    server->in_doubt = true;
+    return ZKL_OK;
 }
 
 /* The digest of an entry counts from where the snapshot is no longer fuzzy. */

@@ -15,6 +15,7 @@ void zkl_server_restore_begin(struct zkl_server *server)
     server->restoring = true;
     server->zxid = 0;
     server->fuzzy_zxid = INT64_MAX;
+    server->settled = server->in_doubt = false;
     server->why[0] = '\0';
 }
 
@@ -134,6 +135,11 @@ int zkl_server_restore_end(struct zkl_server *server, int64_t zxid)
     return ZKL_OK;
 }
 
+bool zkl_server_in_doubt(const struct zkl_server *server)
+{
+    return server->in_doubt;
+}
+
 int zkl_server_restore_digest(struct zkl_server *server, int64_t digest_zxid, uint64_t digest)
 {
     ZKL_ASSERT(!server->restoring);
@@ -144,11 +150,13 @@ int zkl_server_restore_digest(struct zkl_server *server, int64_t digest_zxid, ui
         server->fuzzy_digest = digest;
     } else if (digest_zxid == server->zxid) {
         server->fuzzy_zxid = 0;
-        if (digest != server->tree.digest) {
+        server->settled = digest == server->tree.digest;
+        server->in_doubt = !server->settled;
+        if (server->in_doubt) {
             zkl_why_start(server, "the nodes have the digest ");
             zkl_why_hex(server, server->tree.digest);
             zkl_why_text(server, ", and the snapshot says ");
-            return zkl_why_hex(server, digest);
+            zkl_why_hex(server, digest);
         }
     }
     return ZKL_OK;

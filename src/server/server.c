@@ -129,6 +129,7 @@ struct zkl_server *zkl_server_new(const struct zkl_server_options *options)
     server->memory_bytes = sizeof *server;
     server->options = *options;
     fill_in_defaults(&server->options);
+    server->settled = true; /* nothing is restored yet: the new tree is exact */
     init_lists(server);
     enum stage reached = init_parts(server, options);
     if (reached == STAGE_ALL) return server;

@@ -49,18 +49,33 @@ static struct zkl_sink server_sink(struct zkl_server *server)
     };
 }
 
+/* Everything was read, and the last digest does not fit what came out. */
+static int judge(const struct zkl_store_options *options, const struct zkl_server *server,
+                 struct zkl_store_report *report)
+{
+    if (!zkl_server_in_doubt(server)) return 0;
+    int64_t zxid = zkl_server_zxid(server);
+    return zkl_damaged(report, zxid, zxid, "%s is whole but cannot be true: %s; keep a copy; "
+                       "zklua server --salvage keeps what fits together",
+                       options->data_directory, zkl_server_why(server));
+}
+
 struct zkl_store *zkl_store_open(const struct zkl_store_options *options,
                                  struct zkl_server *server, struct zkl_store_report *report)
 {
     struct zkl_sink sink = server_sink(server);
-    return zkl_store_open_sink(options, &sink, report);
+    struct zkl_store *store = zkl_store_open_sink(options, &sink, report);
+    if (store == NULL || judge(options, server, report) == 0) return store;
+    zkl_store_close(store);
+    return NULL;
 }
 
 int zkl_store_check(const struct zkl_store_options *options, struct zkl_server *server,
                     struct zkl_store_report *report)
 {
     struct zkl_sink sink = server_sink(server);
-    return zkl_store_check_sink(options, &sink, report);
+    int status = zkl_store_check_sink(options, &sink, report);
+    return status == 0 ? judge(options, server, report) : status;
 }
 
 int zkl_store_salvage(const struct zkl_store_options *options, const char *out,

@@ -349,6 +349,8 @@ static int tree_sums(lua_State *L)
     lua_setfield(L, -2, "zxid");
     lua_pushnumber(L, (lua_Number)server->fuzzy_zxid);
     lua_setfield(L, -2, "fuzzy_zxid");
+    lua_pushboolean(L, zkl_server_in_doubt(server));
+    lua_setfield(L, -2, "in_doubt");
     return 1;
 }
 

@@ -111,8 +111,12 @@ int zkl_server_restore_end(struct zkl_server *server, int64_t zxid);
 /* The snapshot's digest section: compared at once where digest_zxid is the snapshot's own
  * zxid, at that transaction where it is later, never where it is earlier. 0: the snapshot was
  * taken before any transaction, so it is exact. Without this call the snapshot may be fuzzy up
- * to anywhere, and no digest of the log is compared. */
+ * to anywhere, and no digest of the log is compared. One that disagrees does so only for good if
+ * none behind it agrees: see zkl_server_in_doubt. */
 int zkl_server_restore_digest(struct zkl_server *server, int64_t digest_zxid, uint64_t digest);
+/* After the last entry: the last digest that could be compared has disagreed, as zkl_server_why
+ * says, so that the tree is not to be trusted. */
+bool zkl_server_in_doubt(const struct zkl_server *server);
 int zkl_server_replay(struct zkl_server *server, struct zkl_slice payload, bool *skipped);
 const char *zkl_server_why(const struct zkl_server *server);
 
