@@ -41,7 +41,9 @@ static int check_log(const struct zkl_place *place, const struct zkl_found *foun
     struct zkl_log_reader reader;
     struct zkl_entry entry;
     int status = zkl_log_reader_open(&reader, place, found->zxid);
-    if (status != 0) return zkl_failed(report, status, "cannot open %s/%s", place->log, found->name);
+    if (status != 0) {
+        return zkl_failed(report, status, "cannot open %s/%s", place->log, found->name);
+    }
     enum zkl_step step;
     while ((step = zkl_log_reader_next(&reader, &entry)) == ZKL_STEP_ENTRY) ++*entries;
     if (step == ZKL_STEP_FAILED) {

@@ -71,7 +71,7 @@ struct zkl_server_options {
     int32_t reap_interval_ms;       /* 60000: znode.container.checkIntervalMs */
     int32_t reap_per_minute;        /* 10000: znode.container.maxPerMinute */
     int32_t container_unused_ms;    /* 0, never: znode.container.maxNeverUsedIntervalMs */
-    struct zkl_slice commands;      /* four-letter words that are answered beside srvr: "ruok,mntr" or "*" */
+    struct zkl_slice commands;      /* four-letter words answered beside srvr: "ruok,mntr"; "*" */
     struct zkl_slice version;       /* what srvr prints as the version */
     struct zkl_slice config_text;   /* what `conf` prints: lines key=value */
 };
@@ -92,11 +92,12 @@ void zkl_server_free(struct zkl_server *server);
 /* A snapshot: begin, which forgets whatever was restored before (a file that turned out to be
  * bad), then its parts in the order of the file: sessions, ACLs, nodes (parents first), the end
  * with the zxid of the file's name, and the digest section if the file has one. Parts that do
- * not belong together are ZKL_E_CORRUPT. Then the log's entries in order, each the payload: header, record, maybe a digest. An entry whose zxid is
- * not above the last one is skipped (`*skipped`); a gap inside an epoch, an unknown type, bytes
- * that are no record, a parent that is missing in a snapshot: ZKL_E_CORRUPT, and
- * zkl_server_why says what. Digests are compared, except below the zxid of the snapshot's own
- * digest (a fuzzy one of Apache's); a mismatch is ZKL_E_CORRUPT too. */
+ * not belong together are ZKL_E_CORRUPT. Then the log's entries in order, each the payload:
+ * header, record, maybe a digest. An entry whose zxid is not above the last one is skipped
+ * (`*skipped`); a gap inside an epoch, an unknown type, bytes that are no record, a parent that
+ * is missing in a snapshot: ZKL_E_CORRUPT, and zkl_server_why says what. Digests are compared,
+ * except below the zxid of the snapshot's own digest (a fuzzy one of Apache's); once one has
+ * agreed, a mismatch is ZKL_E_CORRUPT too, and before that it puts the tree in doubt. */
 struct zkl_restored_node {
     struct zkl_slice path; /* "" is the root */
     struct zkl_slice data;
