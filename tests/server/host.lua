@@ -347,4 +347,23 @@ function client:code(name, fields, xid)
 end
 
 host.codec = codec
+--- The answer to a four-letter word; the connection has to be closed behind it. `split`: it
+--- arrives byte by byte.
+function host:ask(word, split)
+  local c = assert(self:connect())
+  self.split = split
+  c:feed(word)
+  self.split = nil
+  assert(c.gone == "after output", c.gone)
+  return c.bytes
+end
+
+function host.lines(text)
+  local list = {}
+  for line in text:gmatch("([^\n]*)\n") do
+    list[#list + 1] = line
+  end
+  return list
+end
+
 return host

@@ -13,22 +13,9 @@ describe("text", function()
     end
   end)
 
-  --- The answer to one word; the connection has to be closed behind it.
-  local function ask(word, split)
-    local c = assert(h:connect())
-    h.split = split
-    c:feed(word)
-    h.split = nil
-    assert.are.equal("after output", c.gone)
-    return c.bytes
-  end
-
-  local function lines(text)
-    local list = {}
-    for line in text:gmatch("([^\n]*)\n") do
-      list[#list + 1] = line
-    end
-    return list
+  local lines = host.lines
+  local function ask(...)
+    return h:ask(...)
   end
 
   it("prints averages as Java prints doubles", function()
