@@ -72,6 +72,20 @@ static void serve_exists(const struct zkl_read *read)
     zkl_reply_end(read->connection, &writer);
 }
 
+/* The node of a read that watches it only if it is there. NULL: it is answered, or its
+ * connection is ending. */
+static const struct zkl_node *node_to_show(const struct zkl_read *read, uint32_t watch)
+{
+    struct zkl_slice path = read->request->path;
+    int32_t code;
+    const struct zkl_node *node = find_readable(read, path, ZKL_READ, &code);
+    if (node == NULL) {
+        zkl_read_code(read, code);
+        return NULL;
+    }
+    return !read->request->watch || zkl_read_watch(read, path, watch) ? node : NULL;
+}
+
 static size_t data_record_size(const struct zkl_node *node)
 {
     return 4 + node->data_size + ZKL_STAT_SIZE;
@@ -79,16 +93,8 @@ static size_t data_record_size(const struct zkl_node *node)
 
 static void serve_data(const struct zkl_read *read)
 {
-    int32_t code;
-    const struct zkl_node *node = find_readable(read, read->request->path, ZKL_READ, &code);
-    if (node == NULL) {
-        zkl_read_code(read, code);
-        return;
-    }
-    if (read->request->watch &&
-        !zkl_read_watch(read, read->request->path, ZKL_WATCHES_DATA)) {
-        return;
-    }
+    const struct zkl_node *node = node_to_show(read, ZKL_WATCHES_DATA);
+    if (node == NULL) return;
     struct zkl_reply_header header = zkl_read_header(read);
     struct zkl_writer writer;
     if (!zkl_reply_begin(read->connection, &writer, &header, data_record_size(node))) return;
@@ -118,16 +124,8 @@ static void write_children(struct zkl_writer *writer, const struct zkl_node *nod
 static void serve_children(const struct zkl_read *read)
 {
     bool with_stat = read->request->op == ZKL_OP_GET_CHILDREN2;
-    int32_t code;
-    const struct zkl_node *node = find_readable(read, read->request->path, ZKL_READ, &code);
-    if (node == NULL) {
-        zkl_read_code(read, code);
-        return;
-    }
-    if (read->request->watch &&
-        !zkl_read_watch(read, read->request->path, ZKL_WATCHES_CHILD)) {
-        return;
-    }
+    const struct zkl_node *node = node_to_show(read, ZKL_WATCHES_CHILD);
+    if (node == NULL) return;
     struct zkl_reply_header header = zkl_read_header(read);
     struct zkl_writer writer;
     size_t size = children_record_size(node) + (with_stat ? ZKL_STAT_SIZE : 0);
