@@ -24,7 +24,7 @@ local C_LAYERS = {
 local CORES = { base = true, wire = true, client = true, server = true }
 local CORE_SYSTEM_HEADERS = {
   ["limits.h"] = true, ["stdalign.h"] = true, ["stdbool.h"] = true, ["stddef.h"] = true,
-  ["stdint.h"] = true, ["string.h"] = true, ["zlib.h"] = true,
+  ["stdint.h"] = true, ["string.h"] = true, ["libdeflate.h"] = true,
 }
 
 -- Which groups of Lua modules a group may require from, beside itself. "outside" is any module

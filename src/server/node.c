@@ -2,8 +2,8 @@
  * tree's digest (server-semantics 1.6, 1.7, 9.2). */
 #include "server/node.h"
 
+#include <libdeflate.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "wire/bytes.h"
 
@@ -134,11 +134,11 @@ void zkl_node_extra_init(struct zkl_node_extra *extra, struct zkl_node *node)
 
 uint32_t zkl_digest_begin(struct zkl_slice path, struct zkl_slice data)
 {
-    uLong crc = 0;
+    uint32_t crc = 0;
     bool root = path.size == 1 && path.base[0] == '/';
-    if (path.size > 0 && !root) crc = crc32(crc, path.base, (uInt)path.size);
-    if (data.size > 0) crc = crc32(crc, data.base, (uInt)data.size);
-    return (uint32_t)crc;
+    if (path.size > 0 && !root) crc = libdeflate_crc32(crc, path.base, path.size);
+    if (data.size > 0) crc = libdeflate_crc32(crc, data.base, data.size);
+    return crc;
 }
 
 /* The order is not the one on disk: pzxid stands before the times. */
@@ -154,7 +154,7 @@ uint64_t zkl_digest_end(uint32_t crc, const struct zkl_stat *persisted)
     zkl_store_i32(bytes + 44, persisted->cversion);
     zkl_store_i32(bytes + 48, persisted->aversion);
     zkl_store_i64(bytes + 52, persisted->ephemeral_owner);
-    return crc32(crc, bytes, sizeof bytes);
+    return libdeflate_crc32(crc, bytes, sizeof bytes);
 }
 
 uint64_t zkl_node_digest(const struct zkl_node *node)

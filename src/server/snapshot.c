@@ -11,8 +11,8 @@
  *
  * `generation` of a node says whether it is written: it equals the tree's. The walk passes over
  * written nodes, but not over what is below them, and ends when none is left. */
+#include <libdeflate.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/memory.h"
 #include "server/internal.h"
@@ -59,17 +59,6 @@ struct zkl_snapshot {
 };
 
 static const struct zkl_slice SEAL_NAME = { (const uint8_t *)"/", 1 };
-
-static uint32_t add_checksum(uint32_t adler, const uint8_t *bytes, size_t size)
-{
-    while (size > 0) { /* zlib counts in unsigned int */
-        uInt part = size < INT32_MAX ? (uInt)size : INT32_MAX;
-        adler = (uint32_t)adler32(adler, bytes, part);
-        bytes += part;
-        size -= part;
-    }
-    return adler;
-}
 
 /* --- what is ahead ------------------------------------------------------------- */
 
@@ -284,7 +273,7 @@ static void append_header(struct zkl_snapshot *snapshot)
 
 static void write_seal(struct zkl_writer *tail, uint32_t adler_before)
 {
-    zkl_write_i64(tail, add_checksum(adler_before, tail->base, tail->size));
+    zkl_write_i64(tail, libdeflate_adler32(adler_before, tail->base, tail->size));
     zkl_write_slice(tail, SEAL_NAME);
 }
 
@@ -375,7 +364,7 @@ int zkl_server_snapshot_next(struct zkl_server *server, uint8_t *bytes, size_t c
     if (snapshot->ahead == NULL) walk(snapshot, &slice);
     show_ahead(snapshot, &slice);
     if (!snapshot->sealed) {
-        snapshot->adler = add_checksum(snapshot->adler, bytes + held_size, slice.size - held_size);
+        snapshot->adler = libdeflate_adler32(snapshot->adler, bytes + held_size, slice.size - held_size);
         if (snapshot->left == 0 && snapshot->ahead == NULL) append_tail(snapshot);
         show_ahead(snapshot, &slice);
     }

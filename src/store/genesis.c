@@ -1,8 +1,8 @@
 /* The snapshot of a server that has seen nothing, snapshot.0: written into a new directory so
  * that Apache can start on what we write there. No session; one access list, which lets
  * anyone read; four nodes that were never changed. */
+#include <libdeflate.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "store/internal.h"
 #include "wire/writer.h"
@@ -28,7 +28,7 @@ static void write_node(struct zkl_writer *writer, const char *path, int64_t acl,
 
 static void write_seal(struct zkl_writer *writer)
 {
-    zkl_write_i64(writer, (int64_t)adler32(1, writer->base, (uInt)writer->size));
+    zkl_write_i64(writer, (int64_t)libdeflate_adler32(1, writer->base, writer->size));
     zkl_write_slice(writer, text("/"));
 }
 

@@ -6,9 +6,9 @@
  * name and gives it its own once its first entries are durable: a log that is there holds an
  * entry, so neither we nor Apache ever start on an empty one. */
 #include <errno.h>
+#include <libdeflate.h>
 #include <stdio.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "store/internal.h"
 #include "wire/bytes.h"
@@ -164,7 +164,7 @@ enum zkl_step zkl_log_reader_next(struct zkl_log_reader *reader, struct zkl_entr
     if (bytes == NULL) return ZKL_STEP_FAILED;
     if (bytes[whole - 1] != END_BYTE) return invalid(reader, "has no end byte");
     const uint8_t *payload = bytes + ZKL_ENTRY_HEAD_SIZE;
-    if ((uint64_t)checksum != adler32(1, payload, (uInt)size)) {
+    if ((uint64_t)checksum != libdeflate_adler32(1, payload, (size_t)size)) {
         return invalid(reader, "does not match its checksum");
     }
     if (size < TXN_HEADER_SIZE) return invalid(reader, "is too short for a transaction");
@@ -181,7 +181,7 @@ bool zkl_log_append(struct zkl_buffer *buffer, struct zkl_slice payload)
     ZKL_ASSERT(payload.size >= TXN_HEADER_SIZE && payload.size <= ZKL_LOG_PAYLOAD_MAX);
     if (!zkl_buffer_reserve(buffer, ZKL_ENTRY_OVERHEAD + payload.size)) return false;
     uint8_t *at = zkl_buffer_end(buffer);
-    zkl_store_i64(at, (int64_t)adler32(1, payload.base, (uInt)payload.size));
+    zkl_store_i64(at, (int64_t)libdeflate_adler32(1, payload.base, payload.size));
     zkl_store_i32(at + 8, (int32_t)payload.size);
     memcpy(at + ZKL_ENTRY_HEAD_SIZE, payload.base, payload.size);
     at[ZKL_ENTRY_HEAD_SIZE + payload.size] = END_BYTE;

@@ -7,8 +7,8 @@
  * a log begins, it is synced before anybody is told: so after a crash the log with an incomplete
  * end is the one that the mark names. */
 #include <errno.h>
+#include <libdeflate.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "store/internal.h"
 #include "wire/bytes.h"
@@ -29,14 +29,14 @@ static void encode(uint8_t sector[ZKL_SECTOR_SIZE], const struct zkl_mark *mark,
     zkl_store_i64(sector + 16, mark->zxid);
     zkl_store_i64(sector + 24, mark->log);
     zkl_store_i64(sector + 32, mark->offset);
-    zkl_store_i64(sector + CHECKED_SIZE, (int64_t)crc32(0, sector, CHECKED_SIZE));
+    zkl_store_i64(sector + CHECKED_SIZE, (int64_t)libdeflate_crc32(0, sector, CHECKED_SIZE));
 }
 
 static bool decode(const uint8_t sector[ZKL_SECTOR_SIZE], struct zkl_mark *mark,
                    uint64_t *sequence)
 {
     if (zkl_load_i32(sector) != MAGIC || zkl_load_i32(sector + 4) != VERSION) return false;
-    if ((uint64_t)zkl_load_i64(sector + CHECKED_SIZE) != crc32(0, sector, CHECKED_SIZE)) {
+    if ((uint64_t)zkl_load_i64(sector + CHECKED_SIZE) != libdeflate_crc32(0, sector, CHECKED_SIZE)) {
         return false;
     }
     *sequence = (uint64_t)zkl_load_i64(sector + 8);

@@ -9,6 +9,7 @@
  * Writing goes to a temporary name, is synced, read again to its end, renamed, and the
  * directory is synced: a snapshot that is there can be loaded. */
 #include <errno.h>
+#include <libdeflate.h>
 #include <stdio.h>
 #include <string.h>
 #include <zlib.h>
@@ -118,7 +119,7 @@ static const uint8_t *view(struct stream *stream, size_t size)
 static void take(struct stream *stream, size_t size)
 {
     const uint8_t *at = zkl_buffer_start(&stream->content);
-    stream->checksum = adler32((uLong)stream->checksum, at, (uInt)size);
+    stream->checksum = libdeflate_adler32((uint32_t)stream->checksum, at, size);
     zkl_buffer_consume(&stream->content, size);
 }
 

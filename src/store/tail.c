@@ -11,8 +11,8 @@
  * of the same piece, of which there are at most ZKL_PIECE_MAX bytes. In a log of Apache's,
  * which tells us nothing about its syncs, they are proof that more was there once. */
 #include <errno.h>
+#include <libdeflate.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "store/internal.h"
 #include "wire/bytes.h"
@@ -50,8 +50,8 @@ static int whole_but_length(struct zkl_log_reader *reader, int64_t at)
     if (whole <= ZKL_ENTRY_OVERHEAD || whole > ZKL_LOG_PAYLOAD_MAX) return 0;
     const uint8_t *bytes = zkl_log_reader_view(reader, at, (size_t)whole);
     if (bytes == NULL) return reader->error;
-    uint64_t checksum = adler32(1, bytes + ZKL_ENTRY_HEAD_SIZE,
-                                (uInt)(whole - ZKL_ENTRY_OVERHEAD));
+    uint64_t checksum = libdeflate_adler32(1, bytes + ZKL_ENTRY_HEAD_SIZE,
+                                           (size_t)whole - ZKL_ENTRY_OVERHEAD);
     return checksum == (uint64_t)zkl_load_i64(bytes);
 }
 
