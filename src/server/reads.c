@@ -236,7 +236,8 @@ static void write_part(const struct zkl_read *read, struct zkl_writer *writer,
 }
 
 /* A frame of a megabyte can ask for a large node forty thousand times: what would not fit into
- * an output that is to be closed is not put together in the first place. */
+ * an output that is to be closed is not put together in the first place, nor measured to its end,
+ * for measuring children walks them. */
 static void serve_multi(const struct zkl_read *read)
 {
     const struct zkl_vector end = { NULL, 0, 0 };
@@ -249,10 +250,10 @@ static void serve_multi(const struct zkl_read *read)
             return;
         }
         size += part_size(read, &part);
-    }
-    if (size > ZKL_REPLY_SIZE_MAX_DEFAULT) {
-        zkl_read_code(read, ZKL_CODE_MARSHALLINGERROR);
-        return;
+        if (size > ZKL_REPLY_SIZE_MAX_DEFAULT) {
+            zkl_read_code(read, ZKL_CODE_MARSHALLINGERROR);
+            return;
+        }
     }
     struct zkl_reply_header header = zkl_read_header(read);
     struct zkl_writer writer;

@@ -202,5 +202,25 @@ describe("reads", function()
       assert.are.equal("MARSHALLINGERROR", c:code("multi_read", { operations = operations }))
       assert.is_nil(c.gone)
     end)
+
+    it("are given up as soon as they are too long, not when all was measured", function()
+      create("/wide")
+      for i = 1, 5000 do
+        c:create(("/wide/%08d"):format(i))
+      end
+      h:settle()
+      c:receive()
+      local operations = {}
+      for i = 1, 60000 do
+        operations[i] = { op = host.op.get_children, path = "/wide" }
+      end
+      -- 300 million names, of which the first 5.6 million fill 64 MiB.
+      local frame = host.request_frame(100000, host.op.multi_read, { operations = operations })
+      c:expect(100000, host.op.multi_read)
+      local before = os.clock()
+      c:feed(frame)
+      assert.is_true(os.clock() - before < 0.5)
+      assert.are.same({ "100000 MARSHALLINGERROR" }, c:brief())
+    end)
   end)
 end)
