@@ -204,15 +204,15 @@ describe("reads", function()
     end)
 
     it("are given up as soon as they are too long, not when all was measured", function()
-      create("/wide")
+      create("/w")
       for i = 1, 5000 do
-        c:create(("/wide/%08d"):format(i))
+        c:create(("/w/%08d"):format(i))
       end
       h:settle()
       c:receive()
       local operations = {}
       for i = 1, 60000 do
-        operations[i] = { op = host.op.get_children, path = "/wide" }
+        operations[i] = { op = host.op.get_children, path = "/w" }
       end
       -- 300 million names, of which the first 5.6 million fill 64 MiB.
       local frame = host.request_frame(100000, host.op.multi_read, { operations = operations })
