@@ -29,6 +29,12 @@ static struct zkl_slice data_of(const struct zkl_node *node)
     return (struct zkl_slice) { node->data, node->data_size };
 }
 
+/* A client may set any number as used; it wraps as Java's does. */
+static int64_t sum(int64_t used, int64_t change)
+{
+    return (int64_t)((uint64_t)used + (uint64_t)change);
+}
+
 bool zkl_usage_refuses(struct zkl_slice path, struct zkl_slice data)
 {
     if (!is_below_quotas(path)) return false;
@@ -150,7 +156,7 @@ static void release(const struct zkl_server *server, struct expected *expected)
 
 static bool is_over(int64_t change, int64_t used, int64_t hard_limit)
 {
-    return change != 0 && hard_limit > -1 && used + change > hard_limit;
+    return change != 0 && hard_limit > -1 && sum(used, change) > hard_limit;
 }
 
 int32_t zkl_usage_judge(struct zkl_preparing *p, struct zkl_slice path, int64_t count,
@@ -176,8 +182,8 @@ bool zkl_usage_expect(struct zkl_preparing *p, struct zkl_slice path, int64_t co
     if (known) {
         struct zkl_record record = expected.stats.record;
         record.usage_known = true;
-        record.usage_count = expected.count + count;
-        record.usage_bytes = expected.bytes + bytes;
+        record.usage_count = sum(expected.count, count);
+        record.usage_bytes = sum(expected.bytes, bytes);
         made = zkl_prepare_change(p, &expected.stats, &record);
     }
     release(p->server, &expected);
@@ -276,8 +282,8 @@ void zkl_usage_add(struct zkl_server *server, struct zkl_slice path, int64_t cou
     }
     /* A text from disk that cannot be read stays: prep lets none in. */
     if (!zkl_quota_parse(data_of(quota.stats), &used)) return;
-    used.count += count;
-    used.bytes += bytes;
+    used.count = sum(used.count, count);
+    used.bytes = sum(used.bytes, bytes);
     set_text(server, quota.stats, &used);
 }
 

@@ -84,6 +84,21 @@ describe("the use of a subtree", function()
     world:free()
   end)
 
+  for _, enforced in ipairs({ false, true }) do
+    it("wraps as Java's numbers do" .. (enforced and ", where it is enforced" or ""), function()
+      local world = prepared.new({ enforce_quota = enforced })
+      world:made(create("/q"))
+      world:made(quota("/q", "count=-1,bytes=-1=;byteHardLimit=9;countHardLimit=9"))
+      world:made(set("/zookeeper/quota/q" .. STATS,
+        "count=9223372036854775807,bytes=9223372036854775807"))
+      world:made(create("/q/a", { data = "x" }))
+      assert.are.equal("count=-9223372036854775808,bytes=-9223372036854775808", used(world, "/q"))
+      world:made(delete("/q/a"))
+      assert.are.equal("count=9223372036854775807,bytes=9223372036854775807", used(world, "/q"))
+      world:free()
+    end)
+  end
+
   it("stays when the limits are gone", function()
     local world = prepared.new()
     world:made(create("/q"))
