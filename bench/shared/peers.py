@@ -8,17 +8,12 @@ import shutil
 import signal
 import socket
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-START_TIMEOUT_S = 120
-# Apache takes connections before it serves, and some of those it never answers: ask again.
-REPLY_TIMEOUT_S = 0.1
-FIRST_REPLY_PAUSE_S = 0.0002
 SAVE_TIMEOUT_S = 120
 
 
@@ -63,45 +58,12 @@ def print_table(title, header, rows):
     sys.stdout.flush()
 
 
-def receive_exactly(connection, size):
-    parts = b""
-    while len(parts) < size:
-        part = connection.recv(size - len(parts))
-        if not part:
-            raise ConnectionError("closed by the server")
-        parts += part
-    return parts
-
-
-def ask_zookeeper(port, path):
-    """Opens a session, asks for a node's stat, and closes the session: the reply's code."""
-    name = path.encode()
-    with socket.create_connection(("127.0.0.1", port), REPLY_TIMEOUT_S) as connection:
-        connection.sendall(struct.pack(">iiqiqi16s?", 45, 0, 0, 30000, 0, 16, b"", False))
-        receive_exactly(connection, struct.unpack(">i", receive_exactly(connection, 4))[0])
-        exists = struct.pack(">iii%ds?" % len(name), 1, 3, len(name), name, False)
-        connection.sendall(struct.pack(">i", len(exists)) + exists)
-        reply = receive_exactly(connection, struct.unpack(">i", receive_exactly(connection, 4))[0])
-        connection.sendall(struct.pack(">iii", 8, 2, -11))
-        return struct.unpack(">iqi", reply[:16])[2]
-
-
-def ask_redis(port, key):
-    """Whether a key is there, as a code like ZooKeeper's."""
-    with socket.create_connection(("127.0.0.1", port), REPLY_TIMEOUT_S) as connection:
-        connection.sendall(("EXISTS %s\r\n" % key).encode())
-        reply = connection.recv(100)
-        if reply.startswith(b":1") or key == "/" and reply.startswith(b":"):
-            return 0
-        return -1
-
-
 class Server:
     """What the servers below have in common. They say `command()`."""
     protocol = "zookeeper"
-    ask = staticmethod(ask_zookeeper)
 
-    def __init__(self, parent=None):
+    def __init__(self, build, parent=None):
+        self.build = pathlib.Path(build).resolve()
         self.directory = tempfile.mkdtemp(prefix="zklua-bench-", dir=parent)
         self.process = None
         with socket.socket() as probe:
@@ -114,25 +76,20 @@ class Server:
 
     def start(self, wanted="/"):
         """Runs the server until it tells that `wanted` is there; the seconds that took."""
-        log = open(self.directory + "/log", "ab")
-        begun = time.monotonic()
-        # Without preexec_fn, which would make the start of a process slow.
-        self.process = subprocess.Popen(self.command(), stdout=log, stderr=log,
-                                        stdin=subprocess.DEVNULL, cwd=self.directory)
-        log.close()
-        while not self.answers(wanted):
-            if self.process.poll() is not None or time.monotonic() - begun > START_TIMEOUT_S:
-                self.stop_process(signal.SIGKILL)
-                sys.exit("%s does not start:\n%s" % (
-                    " ".join(self.command()), self.log()[-2000:]))
-            time.sleep(FIRST_REPLY_PAUSE_S)
-        return time.monotonic() - begun
-
-    def answers(self, wanted):
-        try:
-            return self.ask(self.port, wanted) == 0
-        except (OSError, struct.error):
-            return False
+        reader, writer = os.pipe()
+        first = [str(self.build / "bench" / "first"), self.protocol, str(self.port), wanted,
+                 str(writer)]
+        with open(self.directory + "/log", "ab") as log:
+            self.process = subprocess.Popen(first + self.command(), stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL, cwd=self.directory,
+                                            pass_fds=[writer])
+        os.close(writer)
+        with open(reader) as answer:
+            took_ms = answer.read()
+        if not took_ms:
+            self.stop_process(signal.SIGKILL)
+            sys.exit("%s does not start:\n%s" % (" ".join(self.command()), self.log()[-2000:]))
+        return float(took_ms) / 1000
 
     def log(self):
         return pathlib.Path(self.directory, "log").read_text(errors="replace")
@@ -175,9 +132,9 @@ class ZooKeeper(Server):
     """One that reads zoo.cfg."""
     snapshots = "data/version-2/snapshot.*"
 
-    def __init__(self, parent=None, snap_count=100000000):
+    def __init__(self, build, parent=None, snap_count=100000000):
         self.snap_count = snap_count
-        super().__init__(parent)
+        super().__init__(build, parent)
 
     def prepare(self):
         self.configuration = self.directory + "/zoo.cfg"
@@ -214,10 +171,10 @@ class ZooKeeper(Server):
 class Apache(ZooKeeper):
     """forceSync=no keeps the log but does not wait for the disk."""
 
-    def __init__(self, parent=None, force_sync=True, heap_mb=512, **options):
+    def __init__(self, build, parent=None, force_sync=True, heap_mb=512, **options):
         self.force_sync = force_sync
         self.heap_mb = heap_mb
-        super().__init__(parent, **options)
+        super().__init__(build, parent, **options)
 
     def command(self):
         return ["java", "-cp", "/usr/share/java/zookeeper.jar", "-Xms%dm" % min(512, self.heap_mb),
@@ -227,23 +184,18 @@ class Apache(ZooKeeper):
 
 
 class Zklua(ZooKeeper):
-    def __init__(self, build, parent=None, **options):
-        self.binary = str(pathlib.Path(build).resolve() / "zklua")
-        super().__init__(parent, **options)
-
     def command(self):
-        return [self.binary, "server", self.configuration]
+        return [str(self.build / "zklua"), "server", self.configuration]
 
 
 class Redis(Server):
     """durable: a write is answered when it is on the disk, as ZooKeeper does."""
     protocol = "redis"
-    ask = staticmethod(ask_redis)
     snapshots = "dump.rdb"
 
-    def __init__(self, parent=None, durable=True):
+    def __init__(self, build, parent=None, durable=True):
         self.durable = durable
-        super().__init__(parent)
+        super().__init__(build, parent)
 
     def command(self):
         return ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir",
