@@ -5,7 +5,10 @@
 
 #include "base/memory.h"
 
-enum { BUCKETS_MIN = 16 };
+enum {
+    BUCKETS_MIN = 16,
+    SPLITS_AHEAD = 8, /* whose elements are on their way into the cache */
+};
 
 void zkl_map_init(struct zkl_map *map, const struct zkl_allocator *allocator)
 {
@@ -57,6 +60,8 @@ bool zkl_map_reserve_ahead(struct zkl_map *map, size_t count)
 static void split_one(struct zkl_map *map)
 {
     size_t from = map->bucket_count - map->base;
+    /* A bucket always: `from` is below `base`, and there are more than SPLITS_AHEAD behind that. */
+    zkl_prefetch(map->buckets[from + SPLITS_AHEAD]);
     struct zkl_map_node *node = map->buckets[from];
     map->buckets[from] = map->buckets[map->bucket_count] = NULL;
     map->bucket_count++;

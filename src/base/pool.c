@@ -32,11 +32,12 @@ void zkl_pool_init(struct zkl_pool *pool, const struct zkl_allocator *allocator)
 void zkl_pool_free(struct zkl_pool *pool)
 {
     while (pool->pages != NULL) {
-        struct zkl_pool_block *page = pool->pages;
+        struct zkl_pool_page *page = pool->pages;
+        size_t size = page->size;
         pool->pages = page->next;
-        pool->total -= ZKL_POOL_PAGE_SIZE;
-        ALLOW(page, ZKL_POOL_PAGE_SIZE);
-        zkl_release(&pool->allocator, page, ZKL_POOL_PAGE_SIZE);
+        pool->total -= size;
+        ALLOW(page, size);
+        zkl_release(&pool->allocator, page, size);
     }
     ZKL_ASSERT(pool->total == 0);
     zkl_pool_init(pool, &pool->allocator);
@@ -65,15 +66,16 @@ static void put(struct zkl_pool *pool, void *block, size_t rounded_size)
 /* What is left of the page before is too small for this block, but not for every one. */
 static bool begin_page(struct zkl_pool *pool)
 {
-    struct zkl_pool_block *page = zkl_allocate(&pool->allocator, ZKL_POOL_PAGE_SIZE);
+    size_t size =
+        pool->total < ZKL_POOL_LARGE_FROM ? ZKL_POOL_PAGE_SIZE : ZKL_POOL_LARGE_PAGE_SIZE;
+    struct zkl_pool_page *page = zkl_allocate(&pool->allocator, size);
     if (page == NULL) return false;
     if (pool->fresh_size > 0) put(pool, pool->fresh, pool->fresh_size);
-    page->next = pool->pages;
+    *page = (struct zkl_pool_page) { pool->pages, size };
     pool->pages = page;
-    pool->total += ZKL_POOL_PAGE_SIZE;
-    size_t header_size = rounded(sizeof *page);
-    pool->fresh = (uint8_t *)page + header_size;
-    pool->fresh_size = ZKL_POOL_PAGE_SIZE - header_size;
+    pool->total += size;
+    pool->fresh = (uint8_t *)page + rounded(sizeof *page);
+    pool->fresh_size = size - rounded(sizeof *page);
     FORBID(pool->fresh, pool->fresh_size);
     return true;
 }

@@ -3,19 +3,7 @@
 #include "main/machine.h"
 
 #include <openssl/evp.h>
-#include <stdlib.h>
 #include <unistd.h>
-
-static void *allocate(void *context, void *block, size_t old_size, size_t new_size)
-{
-    (void)context;
-    (void)old_size;
-    if (new_size == 0) {
-        free(block);
-        return NULL;
-    }
-    return realloc(block, new_size);
-}
 
 static void sha1(void *context, const uint8_t *bytes, size_t size, uint8_t hash[20])
 {
@@ -35,7 +23,6 @@ static void random_bytes(void *context, uint8_t *bytes, size_t size)
     }
 }
 
-const struct zkl_allocator zkl_machine_allocator = { allocate, NULL };
 const struct zkl_crypto zkl_machine_crypto = { sha1, random_bytes, NULL };
 
 uint64_t zkl_machine_seed(void)

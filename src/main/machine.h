@@ -1,5 +1,5 @@
-/* What the cores may not do themselves, done by this machine: memory from the C library, SHA-1
- * from OpenSSL, random bytes from the kernel. */
+/* What the cores may not do themselves, done by this machine: memory (memory.c), SHA-1 from
+ * OpenSSL, random bytes from the kernel. */
 #ifndef ZKLUA_MAIN_MACHINE_H
 #define ZKLUA_MAIN_MACHINE_H
 
