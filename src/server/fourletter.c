@@ -166,6 +166,7 @@ static void say_srst(struct zkl_text *text)
     server->received_before = server->received;
     server->sent_before = server->sent;
     server->latency = (struct zkl_latency) { 0 };
+    server->read_latency = server->update_latency = server->latency;
     zkl_text_put(text, "Server stats reset.\n");
 }
 

@@ -57,6 +57,7 @@ struct zkl_deferred {
     enum zkl_deferred_kind kind;
     int64_t after_zxid;
     struct zkl_proposal *after; /* with that zxid; NULL: applied already */
+    int64_t asked_ms;           /* when it came in */
     int32_t xid, code;
     enum zkl_ending ending;     /* of the connection, once this is answered */
     size_t size;
@@ -181,7 +182,8 @@ struct zkl_server {
     uint64_t received, sent, bytes_in, bytes_out;
     uint64_t received_before, sent_before; /* srst */
     int64_t started_ms;
-    struct zkl_latency latency;
+    struct zkl_latency latency;     /* of all; and apart: */
+    struct zkl_latency read_latency, update_latency;
     struct zkl_digest_point {
         int64_t zxid;
         uint64_t digest;
@@ -259,6 +261,10 @@ void zkl_reply_header(struct zkl_connection *connection, int32_t xid, int32_t co
 void zkl_reply_result(struct zkl_connection *connection, int32_t xid,
                       const struct zkl_result *result);
 void zkl_reply_proposal(struct zkl_server *server, struct zkl_proposal *proposal);
+/* A request that came in at `asked_ms` is being answered; `kind` is read_latency or
+ * update_latency of the server. */
+void zkl_reply_timed(struct zkl_connection *connection, struct zkl_latency *kind,
+                     int64_t asked_ms);
 /* To all who watch and may READ the node whose list is `acl`. */
 void zkl_reply_event(struct zkl_server *server, int32_t type, struct zkl_slice path,
                      uint32_t acl, int64_t zxid);

@@ -68,7 +68,8 @@ static struct zkl_deferred *defer(struct zkl_connection *connection, const struc
         return NULL;
     }
     *deferred = (struct zkl_deferred) {
-        .kind = kind, .after_zxid = turn->zxid, .after = turn->after, .size = bytes.size,
+        .kind = kind, .after_zxid = turn->zxid, .after = turn->after,
+        .asked_ms = server->clock.now_ms, .size = bytes.size,
     };
     if (bytes.size > 0) memcpy(deferred->bytes, bytes.base, bytes.size);
     server->deferred_bytes += bytes.size;
@@ -95,13 +96,14 @@ void zkl_order_code(struct zkl_connection *connection, int32_t xid, int32_t op, 
     deferred->ending = ending;
 }
 
-static void serve(struct zkl_connection *connection, struct zkl_slice body)
+static void serve(struct zkl_connection *connection, struct zkl_slice body, int64_t asked_ms)
 {
     struct zkl_reader reader = { body.base, body.base + body.size, false };
     struct zkl_request_header header;
     struct zkl_request request;
     zkl_request_header_read(&reader, &header);
     zkl_request_read(&reader, header.op, &request);
+    zkl_reply_timed(connection, &connection->server->read_latency, asked_ms);
     if (reader.failed) {
         zkl_reply_header(connection, header.xid, ZKL_CODE_MARSHALLINGERROR);
     } else {
@@ -116,7 +118,7 @@ static void answer_deferred(struct zkl_connection *connection, const struct zkl_
     uint8_t *room;
     switch (deferred->kind) {
     case ZKL_DEFERRED_REQUEST:
-        serve(connection, bytes);
+        serve(connection, bytes, deferred->asked_ms);
         break;
     case ZKL_DEFERRED_CODE:
         zkl_reply_header(connection, deferred->xid, deferred->code);
@@ -154,7 +156,7 @@ void zkl_order_read(struct zkl_connection *connection, int32_t op, struct zkl_sl
     if (must_wait(connection, op, &turn)) {
         defer(connection, &turn, ZKL_DEFERRED_REQUEST, body);
     } else {
-        serve(connection, body);
+        serve(connection, body, connection->server->clock.now_ms);
     }
 }
 

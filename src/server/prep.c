@@ -107,6 +107,7 @@ static bool begin(struct zkl_preparing *p, const struct asked *asked, size_t siz
         .asker = asked->session,
         .connection = asked->connection,
         .xid = asked->xid,
+        .asked_ms = server->clock.now_ms,
         .payload_size = ZKL_TXN_HEADER_SIZE,
     };
     zkl_list_init(&proposal->link);

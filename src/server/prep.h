@@ -38,6 +38,7 @@ struct zkl_proposal {
     struct zkl_connection *connection; /* to answer; NULL: nobody, or it has closed */
     struct zkl_list on_connection;     /* among its proposals */
     int32_t xid;
+    int64_t asked_ms;            /* when it was prepared, by the clock that is never set */
     struct zkl_list waiters;     /* connections whose next deferred request waits for this one */
 
     struct zkl_list overlay;     /* what it put into the overlay; goes when it is applied */

@@ -276,8 +276,6 @@ bool zkl_read_serve(struct zkl_connection *connection, int32_t xid,
                     const struct zkl_request *request)
 {
     struct zkl_read read = { connection->server, connection, xid, request };
-    zkl_latency_note(&read.server->latency, 0);
-    zkl_latency_note(&connection->latency, 0);
     switch (request->op) {
     case ZKL_OP_EXISTS:
         serve_exists(&read);

@@ -225,12 +225,12 @@ static void answer(struct zkl_connection *connection, const struct zkl_proposal 
     if (ending != ZKL_STAYS) zkl_connection_end(connection, ending);
 }
 
-/* From the moment it was prepared until now. */
-static void note_latency(struct zkl_connection *connection, const struct zkl_proposal *proposal)
+void zkl_reply_timed(struct zkl_connection *connection, struct zkl_latency *kind,
+                     int64_t asked_ms)
 {
     struct zkl_server *server = connection->server;
-    int64_t latency_ms = server->clock.wall_ms - proposal->header.time_ms;
-    if (latency_ms < 0) latency_ms = 0; /* the wall clock was set back */
+    int64_t latency_ms = server->clock.now_ms - asked_ms;
+    zkl_latency_note(kind, latency_ms);
     zkl_latency_note(&server->latency, latency_ms);
     zkl_latency_note(&connection->latency, latency_ms);
 }
@@ -257,7 +257,7 @@ void zkl_reply_proposal(struct zkl_server *server, struct zkl_proposal *proposal
     zkl_list_remove(&proposal->on_connection);
     proposal->connection = NULL;
     zkl_connection_answered(connection);
-    note_latency(connection, proposal);
+    zkl_reply_timed(connection, &server->update_latency, proposal->asked_ms);
     if (proposal->op == ZKL_OP_CREATE_SESSION) {
         answer_new_session(connection, proposal);
     } else {

@@ -34,6 +34,20 @@ describe("four-letter words", function()
     end
   end)
 
+  it("srvr says how long answers took, by the clock that is never set", function()
+    new({ commands = "*" })
+    local c = h:attach()
+    c:create("/a")
+    c:get("/a") -- waits behind it
+    h:log()
+    h.now = h.now + 30
+    h.server:set_time(h.now, host.WALL + 3600000) -- meanwhile the wall clock leaps by an hour
+    h:commit()
+    assert.are.same({ "1 OK", "2 OK" }, c:brief())
+    assert.are.equal("Latency min/avg/max: 0/20.0/30", lines(ask("srvr"))[2])
+    assert.is_truthy(ask("cons"):find(",llat=30,minlat=0,avglat=20,maxlat=30)", 1, true))
+  end)
+
   it("srvr counts", function()
     new()
     local c = h:attach()
