@@ -323,6 +323,7 @@ static int prepare_out(struct salvage *salvage, const struct zkl_store_options *
     writing.autocreate = true;
     writing.preallocate_bytes = -1;
     int status = zkl_place_init(&salvage->out, &writing, salvage->report);
+    if (status == 0) status = zkl_place_sync(&salvage->out, salvage->report);
     if (status != 0) return status;
     zkl_log_init(&salvage->log, &salvage->out, &writing);
     zkl_buffer_init(&salvage->batch, &options->allocator);

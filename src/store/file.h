@@ -28,7 +28,9 @@ struct zkl_files {
     int64_t (*size)(void *context, int file);
     int (*rename)(void *context, const char *directory, const char *from, const char *to);
     int (*remove)(void *context, const char *directory, const char *name);
-    int (*make_directory)(void *context, const char *directory); /* with its parents */
+    /* With its parents, whose names are synced. 1: it was made, and its own name is not yet
+     * synced in the directory that it lies in. */
+    int (*make_directory)(void *context, const char *directory);
     int (*sync_directory)(void *context, const char *directory);
     /* Calls `each` with every name, in no order, until it returns not 0, which is returned. */
     int (*list)(void *context, const char *directory,

@@ -45,6 +45,7 @@ struct zkl_place {
     char data[ZKL_DIRECTORY_SIZE_MAX]; /* snapshots: its version-2 */
     char log[ZKL_DIRECTORY_SIZE_MAX];  /* logs, the mark */
     bool apart;                        /* log and data are two directories */
+    bool made;                         /* `data` or `log` is new: zkl_place_sync */
 };
 
 /* --- report.c ------------------------------------------------------------------------- */
@@ -100,8 +101,11 @@ int64_t zkl_file_read(const struct zkl_files *files, int file, void *bytes, size
                       int64_t offset);
 int zkl_file_write(const struct zkl_files *files, int file, const void *bytes, size_t size,
                    int64_t offset);
-/* A file that is there as a whole or not at all: written under a temporary name, synced,
- * renamed, and the directory synced. */
+/* A file that is there as a whole or not at all: written under a temporary name, synced and
+ * renamed. Its name is durable with the next sync of the directory's names. */
+int zkl_file_put(const struct zkl_files *files, const char *directory, const char *name,
+                 const void *bytes, size_t size);
+/* The same, and the directory is synced. */
 int zkl_file_make(const struct zkl_files *files, const char *directory, const char *name,
                   const void *bytes, size_t size);
 /* The directory's entries are durable after this. */
@@ -283,7 +287,7 @@ struct zkl_recovery {
 int zkl_recover(const struct zkl_place *place, const struct zkl_store_options *options,
                 const struct zkl_sink *sink, struct zkl_recovery *recovery,
                 struct zkl_store_report *report);
-/* Cuts a torn tail, and makes durable what was read. */
+/* Cuts a torn tail, and makes durable what was read. Of a fresh directory nothing was. */
 int zkl_recover_repair(const struct zkl_place *place, struct zkl_recovery *recovery,
                        struct zkl_store_report *report);
 
@@ -302,6 +306,8 @@ void zkl_purge_verified(struct zkl_purger *purger, int64_t zxid);
 
 int zkl_place_init(struct zkl_place *place, const struct zkl_store_options *options,
                    struct zkl_store_report *report);
+/* The names of its directories are durable after this. */
+int zkl_place_sync(const struct zkl_place *place, struct zkl_store_report *report);
 /* zkl_store_open and the others with any sink. */
 struct zkl_store *zkl_store_open_sink(const struct zkl_store_options *options,
                                       const struct zkl_sink *sink,

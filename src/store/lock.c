@@ -119,7 +119,9 @@ int zkl_store_secret(const struct zkl_store_options *options, const struct zkl_c
         crypto->random(crypto->context, secret, SECRET_SIZE);
         status = zkl_file_make(place.files, place.top, SECRET_NAME, secret, SECRET_SIZE);
         if (status != 0) zkl_failed(report, status, "cannot make %s/" SECRET_NAME, place.top);
+        place.made = place.made && place.apart; /* version-2 lies beside it: one sync for both */
     }
+    if (status == 0 && place.made) status = zkl_place_sync(&place, report);
     zkl_lock_release(&locks, &place);
     return status;
 }

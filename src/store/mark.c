@@ -77,12 +77,19 @@ int zkl_mark_read(const struct zkl_place *place, struct zkl_mark *mark)
     return status;
 }
 
-static int make(const struct zkl_place *place, const struct zkl_mark *mark)
+/* Durable with `mark` in both slots. */
+static int make(struct zkl_mark_file *file, const struct zkl_mark *mark)
 {
+    const struct zkl_place *place = file->place;
     uint8_t bytes[SLOT_DISTANCE + ZKL_SECTOR_SIZE] = { 0 };
     encode(bytes, mark, 1);
     encode(bytes + SLOT_DISTANCE, mark, 2);
-    return zkl_file_make(place->files, place->log, MARK_NAME, bytes, sizeof bytes);
+    int status = zkl_file_make(place->files, place->log, MARK_NAME, bytes, sizeof bytes);
+    if (status != 0) return status;
+    file->mark = *mark;
+    file->sequence = 2;
+    file->file = place->files->open(place->files->context, place->log, MARK_NAME, ZKL_OPEN_WRITE);
+    return file->file < 0 ? file->file : 0;
 }
 
 int zkl_mark_open(struct zkl_mark_file *file, const struct zkl_place *place,
@@ -93,11 +100,7 @@ int zkl_mark_open(struct zkl_mark_file *file, const struct zkl_place *place,
     file->dirty = false;
     file->synced_ms = 0;
     file->file = files->open(files->context, place->log, MARK_NAME, ZKL_OPEN_WRITE);
-    if (file->file == -ENOENT) {
-        int status = make(place, mark);
-        if (status != 0) return status;
-        file->file = files->open(files->context, place->log, MARK_NAME, ZKL_OPEN_WRITE);
-    }
+    if (file->file == -ENOENT) return make(file, mark);
     if (file->file < 0) return file->file;
     int status = read_slots(files, file->file, &file->mark, &file->sequence);
     if (status > 0) status = zkl_mark_write(file, mark);

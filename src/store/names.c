@@ -191,8 +191,8 @@ int zkl_sync_names(const struct zkl_files *files, const char *directory)
 #endif
 }
 
-int zkl_file_make(const struct zkl_files *files, const char *directory, const char *name,
-                  const void *bytes, size_t size)
+int zkl_file_put(const struct zkl_files *files, const char *directory, const char *name,
+                 const void *bytes, size_t size)
 {
     char temporary[ZKL_NAME_SIZE_MAX];
     snprintf(temporary, sizeof temporary, ZKL_TEMPORARY_PREFIX "%s", name);
@@ -204,9 +204,13 @@ int zkl_file_make(const struct zkl_files *files, const char *directory, const ch
     if (status == 0) status = files->sync(files->context, file);
     files->close(files->context, file);
     if (status == 0) status = files->rename(files->context, directory, temporary, name);
-    if (status != 0) {
-        files->remove(files->context, directory, temporary);
-        return status;
-    }
-    return zkl_sync_names(files, directory);
+    if (status != 0) files->remove(files->context, directory, temporary);
+    return status;
+}
+
+int zkl_file_make(const struct zkl_files *files, const char *directory, const char *name,
+                  const void *bytes, size_t size)
+{
+    int status = zkl_file_put(files, directory, name, bytes, size);
+    return status == 0 ? zkl_sync_names(files, directory) : status;
 }

@@ -1,5 +1,5 @@
-/* Files of the operating system. Directories are synced by whoever changes them; those that
- * are made here are synced into their parents at once. */
+/* Files of the operating system. Directories are synced by whoever changes them; the parents of
+ * one that is made are synced here, because only we know which of them are new. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -129,16 +129,20 @@ static int posix_sync_directory(void *context, const char *directory)
     return status;
 }
 
-/* Makes the one directory `path`, whose parent is there: a new name in the parent, which is
- * synced, so that a power loss does not take away what is acknowledged inside. */
-static int make_one(void *context, const char *path)
+/* Makes the one directory `path`, whose parent is there. 1: it is new. */
+static int make_one(const char *path)
 {
-    if (mkdir(path, 0700) != 0) {
-        if (errno != EEXIST) return failure();
-        struct stat about;
-        if (stat(path, &about) != 0) return failure();
-        return S_ISDIR(about.st_mode) ? 0 : -ENOTDIR;
-    }
+    if (mkdir(path, 0700) == 0) return 1;
+    if (errno != EEXIST) return failure();
+    struct stat about;
+    if (stat(path, &about) != 0) return failure();
+    return S_ISDIR(about.st_mode) ? 0 : -ENOTDIR;
+}
+
+/* The new name in its parent, so that a power loss does not take away what is acknowledged
+ * inside. */
+static int sync_parent(void *context, const char *path)
+{
     char parent[PATH_SIZE_MAX];
     snprintf(parent, sizeof parent, "%s", path);
     char *slash = strrchr(parent, '/');
@@ -155,12 +159,13 @@ static int posix_make_directory(void *context, const char *directory)
     for (char *at = path + 1; *at != 0; at++) {
         if (*at != '/' || at[-1] == '/') continue;
         *at = 0;
-        int status = make_one(context, path);
+        int status = make_one(path);
+        if (status == 1) status = sync_parent(context, path);
         *at = '/';
         if (status != 0) return status;
     }
     while (size > 1 && path[size - 1] == '/') path[--size] = 0;
-    return make_one(context, path);
+    return make_one(path);
 }
 
 static int posix_list(void *context, const char *directory,

@@ -357,13 +357,18 @@ static int write_again(const struct zkl_files *files, int file, int64_t from, in
 static int sync_log(const struct zkl_place *place, const struct zkl_recovery *recovery)
 {
     const struct zkl_files *files = place->files;
+    bool own = recovery->marked && recovery->mark.log == recovery->last_log;
     if (recovery->last_log == 0) return 0;
+    /* The mark was written behind a sync of all that was read, as after every orderly end. */
+    if (own && recovery->mark.offset == recovery->last_log_end && recovery->torn_log == 0) {
+        return 0;
+    }
     char name[ZKL_NAME_SIZE_MAX];
     zkl_log_name(name, recovery->last_log);
     int file = files->open(files->context, place->log, name, ZKL_OPEN_WRITE);
     if (file < 0) return file;
     int status = 0;
-    if (recovery->marked && recovery->mark.log == recovery->last_log) {
+    if (own) {
         status = write_again(files, file, recovery->mark.offset, recovery->last_log_end);
     }
     if (status == 0) status = files->sync(files->context, file);
@@ -401,8 +406,8 @@ int zkl_recover_repair(const struct zkl_place *place, struct zkl_recovery *recov
     if (status == 0) status = sync_log(place, recovery);
     if (status == 0) status = remove_temporaries(place, place->data);
     if (status == 0 && place->apart) status = remove_temporaries(place, place->log);
-    if (status == 0) status = zkl_sync_names(place->files, place->data);
-    if (status == 0 && place->apart) status = zkl_sync_names(place->files, place->log);
+    if (status == 0 && !recovery->fresh) status = zkl_sync_names(place->files, place->data);
+    if (status == 0 && !recovery->fresh && place->apart) status = zkl_sync_names(place->files, place->log);
     if (status != 0) zkl_failed(report, status, "cannot repair %s", place->log);
     return status;
 }

@@ -64,10 +64,25 @@ int zkl_place_init(struct zkl_place *place, const struct zkl_store_options *opti
         return zkl_failed(report, -ENAMETOOLONG, "the data directory");
     }
     if (!options->autocreate) return 0;
-    const struct zkl_files *files = options->files;
-    int status = files->make_directory(files->context, place->data);
-    if (status == 0) status = files->make_directory(files->context, place->log);
-    return status == 0 ? 0 : zkl_failed(report, status, "cannot make %s", place->data);
+    for (int i = 0; i < 1 + place->apart; i++) {
+        const char *directory = i == 0 ? place->data : place->log;
+        int status = options->files->make_directory(options->files->context, directory);
+        if (status < 0) return zkl_failed(report, status, "cannot make %s", directory);
+        place->made = place->made || status == 1;
+    }
+    return 0;
+}
+
+int zkl_place_sync(const struct zkl_place *place, struct zkl_store_report *report)
+{
+    for (int i = 0; i < 1 + place->apart; i++) {
+        char top[ZKL_DIRECTORY_SIZE_MAX];
+        memcpy(top, i == 0 ? place->data : place->log, sizeof top);
+        *strrchr(top, '/') = 0;
+        int status = zkl_sync_names(place->files, top);
+        if (status != 0) return zkl_failed(report, status, "cannot sync %s", top);
+    }
+    return 0;
 }
 
 /* With two directories, a snapshot among the logs or a log among the snapshots means that one
@@ -95,11 +110,14 @@ static int check_apart(const struct zkl_place *place, struct zkl_store_report *r
     return 0;
 }
 
+/* Its name is synced with that of the mark, which is made next; or with the first log's, if
+ * there is no room for a mark. */
 static int make_genesis(const struct zkl_place *place, struct zkl_store_report *report)
 {
     uint8_t bytes[ZKL_GENESIS_SIZE];
     zkl_genesis(bytes);
-    int status = zkl_file_make(place->files, place->data, "snapshot.0", bytes, sizeof bytes);
+    int status = zkl_file_put(place->files, place->data, "snapshot.0", bytes, sizeof bytes);
+    if (status == 0 && place->apart) status = zkl_sync_names(place->files, place->data);
     return status == 0 ? 0 : zkl_failed(report, status, "cannot make %s/snapshot.0", place->data);
 }
 
@@ -125,6 +143,11 @@ static int recover(struct zkl_store *store, const struct zkl_store_options *opti
     struct zkl_recovery recovery;
     int status = check_apart(&store->place, report);
     if (status == 0) status = zkl_recover(&store->place, options, sink, &recovery, report);
+    /* Without a mark this may be the first start, or one before was killed at its beginning:
+     * directories that are there need not be durable. A mark says that they are. */
+    if (status == 0 && (store->place.made || !recovery.marked)) {
+        status = zkl_place_sync(&store->place, report);
+    }
     if (status == 0) status = zkl_recover_repair(&store->place, &recovery, report);
     if (status == 0 && recovery.fresh) status = make_genesis(&store->place, report);
     if (status == 0) status = open_mark(store, &recovery, report);

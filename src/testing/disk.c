@@ -363,26 +363,44 @@ static int disk_remove(void *context, const char *path, const char *text)
     return 0;
 }
 
-static void add_directory(struct zkl_disk *disk, const char *path, size_t size)
+/* 1: it is new. */
+static int add_directory(struct zkl_disk *disk, const char *path, size_t size)
 {
     char directory[NAME_MAX_SIZE] = "";
     ZKL_ASSERT(size < NAME_MAX_SIZE);
     memcpy(directory, path, size);
-    if (find_directory(disk, directory) >= 0) return;
-    ZKL_ASSERT(disk->directory_count < DIRECTORIES_MAX);
-    memcpy(disk->directories[disk->directory_count++], directory, size + 1);
+    int at = find_directory(disk, directory);
+    if (at >= 0) return 0;
+    at = find_directory(disk, "");
+    if (at < 0) at = disk->directory_count++;
+    ZKL_ASSERT(at < DIRECTORIES_MAX);
+    memcpy(disk->directories[at], directory, size + 1);
+    disk->unsynced[at] = path[size] == 0 && strchr(path, '/') != NULL;
+    return 1;
 }
 
-/* Directories are made and synced in one: posix.c does that. */
+static void sync_subdirectories(struct zkl_disk *disk, const char *path)
+{
+    size_t size = strlen(path);
+    for (int i = 0; i < disk->directory_count; i++) {
+        const char *directory = disk->directories[i];
+        const char *slash = strrchr(directory, '/');
+        if (slash == directory + size && strncmp(directory, path, size) == 0) {
+            disk->unsynced[i] = false;
+        }
+    }
+}
+
+/* Parents are durable at once. */
 static int disk_make_directory(void *context, const char *path)
 {
     struct zkl_disk *disk = context;
     int status = enter(disk, CALL_MAKE_DIRECTORY);
     if (status != 0) return status;
     for (size_t size = 1; size <= strlen(path); size++) { /* its parents, then itself */
-        if (path[size] == '/' || path[size] == 0) add_directory(disk, path, size);
+        if (path[size] == '/' || path[size] == 0) status = add_directory(disk, path, size);
     }
-    return 0;
+    return status;
 }
 
 static int disk_sync_directory(void *context, const char *path)
@@ -396,6 +414,7 @@ static int disk_sync_directory(void *context, const char *path)
         else disk->changes[left++] = disk->changes[i];
     }
     disk->change_count = left;
+    sync_subdirectories(disk, path);
     return 0;
 }
 
@@ -500,6 +519,16 @@ static void crash_inode(struct zkl_disk *disk, struct inode *inode, unsigned kep
     inode->size = inode->durable_size = size;
 }
 
+/* With all that is in it. */
+static void forget_directory(struct zkl_disk *disk, int directory)
+{
+    disk->directories[directory][0] = 0;
+    for (int i = disk->durable.count; i > 0; i--) {
+        struct name *name = &disk->durable.items[i - 1];
+        if (name->directory == directory) *name = disk->durable.items[--disk->durable.count];
+    }
+}
+
 void zkl_disk_crash(struct zkl_disk *disk, uint64_t seed)
 {
     static const unsigned shares[] = { 0, 10, 50, 50, 90, 100 };
@@ -511,6 +540,10 @@ void zkl_disk_crash(struct zkl_disk *disk, uint64_t seed)
         if (chance(disk, names)) apply(&disk->durable, &disk->changes[i]);
     }
     disk->change_count = 0;
+    for (int i = 0; i < disk->directory_count; i++) {
+        if (disk->unsynced[i] && !chance(disk, names)) forget_directory(disk, i);
+        disk->unsynced[i] = false;
+    }
     disk->names = disk->durable;
     for (int i = 0; i < INODES_MAX; i++) {
         if (disk->inodes[i].capacity > 0) crash_inode(disk, &disk->inodes[i], sectors);

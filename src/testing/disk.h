@@ -3,7 +3,7 @@
  * What was written is seen by reads at once and by a crash only after a sync: a crash keeps any
  * of the 512-byte sectors that were not synced and loses the others, takes any size between the
  * synced one and the last, and keeps any of the names that were made, changed or removed since
- * their directory was synced. A sync that fails loses what it had to write and leaves it to be
+ * their directory was synced, those of directories too. A sync that fails loses what it had to write and leaves it to be
  * read, as Linux does: the next sync says that all is well.
  *
  * Calls are numbered. The power can go off behind any of them; any can be made to fail; writes

@@ -65,7 +65,8 @@ struct zkl_disk {
     struct names names, durable;
     struct change changes[CHANGES_MAX];
     int change_count;
-    char directories[DIRECTORIES_MAX][NAME_MAX_SIZE];
+    char directories[DIRECTORIES_MAX][NAME_MAX_SIZE]; /* "": forgotten */
+    bool unsynced[DIRECTORIES_MAX]; /* new, and its parent was not synced since */
     int directory_count;
     struct handle handles[HANDLES_MAX];
     struct fault faults[CALL_COUNT];

@@ -169,6 +169,7 @@ static int disk_write(lua_State *L)
         disk->short_percent = percent;
     }
     disk->files.sync_directory(disk, directory);
+    memset(disk->unsynced, 0, sizeof disk->unsynced);
     return 0;
 }
 
