@@ -103,6 +103,11 @@ struct zkl_map_node *zkl_map_chain(const struct zkl_map *map, uint64_t hash)
     return map->bucket_count != 0 ? *bucket_of(map, hash) : NULL;
 }
 
+void zkl_map_prefetch(const struct zkl_map *map, uint64_t hash)
+{
+    if (map->bucket_count != 0) zkl_prefetch(bucket_of(map, hash));
+}
+
 struct zkl_map_node *zkl_map_first(const struct zkl_map *map, uint64_t hash)
 {
     struct zkl_map_node *node = zkl_map_chain(map, hash);

@@ -37,6 +37,8 @@ struct zkl_map_node *zkl_map_next(const struct zkl_map_node *node, uint64_t hash
 /* For who wants to begin loading an element before its hash is known: the first of a bucket; the
  * others follow by `next`, whatever their hashes. */
 struct zkl_map_node *zkl_map_chain(const struct zkl_map *map, uint64_t hash);
+/* And before that, the bucket itself. */
+void zkl_map_prefetch(const struct zkl_map *map, uint64_t hash);
 /* All elements in no order: `after` is NULL, then what the last call gave; NULL at the end. What
  * was given may be removed once the one behind it is known; nothing may be inserted meanwhile. */
 struct zkl_map_node *zkl_map_each(const struct zkl_map *map, const struct zkl_map_node *after);

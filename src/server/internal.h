@@ -147,6 +147,8 @@ struct zkl_server {
     struct zkl_clock clock;         /* of the current call */
     bool serving, failed;
     bool restoring;                 /* between restore_begin and restore_end */
+    uint64_t soon[8];               /* hashes of paths to come, a ring; restore.c only */
+    size_t soon_count;
     char why[256];                  /* written by why.c only */
 
     struct zkl_tree tree;

@@ -1,5 +1,6 @@
 /* A snapshot's parts into the server. They come from a file whose checksums were right, or are
  * looked at only at its end: whatever could break the tree is refused here. */
+#include "base/memory.h"
 #include "server/internal.h"
 
 void zkl_server_restore_begin(struct zkl_server *server)
@@ -121,6 +122,19 @@ int zkl_server_restore_node(struct zkl_server *server, const struct zkl_restored
         if (status != ZKL_OK) return status;
     }
     return zkl_tree_restore(&server->tree, node, parent) ? ZKL_OK : no_memory(server);
+}
+
+/* In two steps, since a bucket has to be there before it tells which node is its first. */
+void zkl_server_restore_soon(struct zkl_server *server, struct zkl_slice path)
+{
+    enum { SIZE = sizeof server->soon / sizeof server->soon[0] };
+    const struct zkl_map *nodes = &server->tree.nodes;
+    size_t at = server->soon_count++;
+    uint64_t hash = zkl_tree_hash(&server->tree, path);
+    zkl_map_prefetch(nodes, hash);
+    server->soon[at % SIZE] = hash;
+    uint64_t earlier = server->soon[(at + SIZE / 2) % SIZE];
+    zkl_prefetch(zkl_map_chain(nodes, earlier));
 }
 
 /* --- the end ------------------------------------------------------------------- */

@@ -201,6 +201,7 @@ struct zkl_sink {
     int (*session)(void *context, int64_t id, int32_t timeout_ms);
     int (*acl)(void *context, int64_t id, struct zkl_vector acl);
     int (*node)(void *context, const struct zkl_restored_node *node);
+    void (*soon)(void *context, struct zkl_slice path); /* of a node that is some nodes ahead */
     int (*end)(void *context, int64_t zxid);
     int (*digest)(void *context, int64_t zxid, uint64_t digest);
     int (*replay)(void *context, struct zkl_slice payload, bool *skipped);

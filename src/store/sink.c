@@ -21,6 +21,11 @@ static int take_node(void *context, const struct zkl_restored_node *node)
     return zkl_server_restore_node(context, node);
 }
 
+static void take_soon(void *context, struct zkl_slice path)
+{
+    zkl_server_restore_soon(context, path);
+}
+
 static int take_end(void *context, int64_t zxid)
 {
     return zkl_server_restore_end(context, zxid);
@@ -44,8 +49,8 @@ static const char *why(void *context)
 static struct zkl_sink server_sink(struct zkl_server *server)
 {
     return (struct zkl_sink) {
-        begin, take_session, take_acl, take_node, take_end, take_digest, take_replay, why,
-        server,
+        begin, take_session, take_acl, take_node, take_soon, take_end, take_digest, take_replay,
+        why, server,
     };
 }
 

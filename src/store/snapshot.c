@@ -23,6 +23,7 @@
 #define ACL_COUNT_MAX 100000  /* of one list */
 #define STAT_PERSISTED_SIZE 60
 #define END_MARK_SIZE 5       /* the string "/" */
+#define NODES_AHEAD 8         /* of which the sink hears early */
 
 struct stream {
     const struct zkl_place *place;
@@ -36,6 +37,8 @@ struct stream {
     uint8_t input[INPUT_SIZE];
     struct zkl_buffer content;
     uint64_t checksum;   /* of all that was taken */
+    size_t soon_count;   /* nodes ahead that the sink has heard of */
+    size_t soon_size;    /* their bytes, of the content not yet taken */
 };
 
 /* --- bytes ------------------------------------------------------------------------------ */
@@ -245,6 +248,34 @@ static void read_stat(struct zkl_reader *reader, struct zkl_stat *stat)
     stat->pzxid = zkl_read_i64(reader);
 }
 
+/* Tells the sink of nodes to come, as far as their bytes are here by chance. What is damaged is
+ * found when they are read. */
+static void look_ahead(struct stream *stream, const struct zkl_sink *sink)
+{
+    size_t there = zkl_buffer_size(&stream->content);
+    const uint8_t *content = zkl_buffer_start(&stream->content);
+    while (stream->soon_count < NODES_AHEAD && stream->soon_size < there) {
+        const uint8_t *at = content + stream->soon_size;
+        struct zkl_reader reader = { at, content + there, false };
+        struct zkl_slice path = zkl_read_slice(&reader);
+        int32_t data_size = zkl_read_i32(&reader);
+        bool last = path.size == 1 && path.base[0] == '/';
+        if (reader.failed || last || data_size > ZKL_FIELD_MAX) return;
+        sink->soon(sink->context, path);
+        size_t size = (size_t)(reader.at - at) + 8 + STAT_PERSISTED_SIZE;
+        stream->soon_size += size + (data_size > 0 ? (size_t)data_size : 0);
+        stream->soon_count++;
+    }
+}
+
+static void take_node(struct stream *stream, size_t size)
+{
+    take(stream, size);
+    if (stream->soon_count == 0) return;
+    stream->soon_count--;
+    stream->soon_size -= size;
+}
+
 /* The path "/" ends the nodes (the root's is empty): *end. */
 static int read_node(struct stream *stream, const struct zkl_sink *sink, bool *end)
 {
@@ -262,6 +293,7 @@ static int read_node(struct stream *stream, const struct zkl_sink *sink, bool *e
     const uint8_t *at = stream->error == 0 ? view(stream, size) : NULL;
     if (at == NULL) return stream->error;
     if (sink != NULL) {
+        look_ahead(stream, sink);
         struct zkl_reader reader = { at, at + size, false };
         struct zkl_restored_node node;
         node.path = zkl_read_slice(&reader);
@@ -272,7 +304,7 @@ static int read_node(struct stream *stream, const struct zkl_sink *sink, bool *e
         ZKL_ASSERT(!reader.failed && reader.at == reader.end);
         refused(stream, sink->node(sink->context, &node));
     }
-    if (stream->error == 0) take(stream, size);
+    if (stream->error == 0) take_node(stream, size);
     return stream->error;
 }
 

@@ -107,6 +107,12 @@ static int sink_end(void *context, int64_t zxid)
     return ZKL_OK;
 }
 
+/* A hint; nothing is kept of it. */
+static void sink_soon(void *context, struct zkl_slice path)
+{
+    (void)context, (void)path;
+}
+
 static int sink_digest(void *context, int64_t zxid, uint64_t digest)
 {
     struct recovered *recovered = context;
@@ -147,8 +153,8 @@ static const char *sink_why(void *context)
 static struct zkl_sink make_sink(struct recovered *recovered)
 {
     return (struct zkl_sink) {
-        sink_begin, sink_session, sink_acl, sink_node, sink_end, sink_digest, sink_replay,
-        sink_why, recovered,
+        sink_begin, sink_session, sink_acl, sink_node, sink_soon, sink_end, sink_digest,
+        sink_replay, sink_why, recovered,
     };
 }
 

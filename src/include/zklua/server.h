@@ -108,6 +108,9 @@ void zkl_server_restore_begin(struct zkl_server *server);
 int zkl_server_restore_session(struct zkl_server *server, int64_t id, int32_t timeout_ms);
 int zkl_server_restore_acl(struct zkl_server *server, int64_t id, struct zkl_vector acl);
 int zkl_server_restore_node(struct zkl_server *server, const struct zkl_restored_node *node);
+/* A node of this path comes after a few others: what finding its place needs is loaded meanwhile.
+ * A hint; without it a million nodes take half as long again. */
+void zkl_server_restore_soon(struct zkl_server *server, struct zkl_slice path);
 int zkl_server_restore_end(struct zkl_server *server, int64_t zxid);
 /* The snapshot's digest section: compared at once where digest_zxid is the snapshot's own
  * zxid, at that transaction where it is later, never where it is earlier. 0: the snapshot was
