@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 
 uint64_t measure_now_ns(void)
@@ -12,6 +11,13 @@ uint64_t measure_now_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+double measure_cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
 /* From VmHWM: getrusage's maximum also counts the parent's image before exec. */
@@ -28,21 +34,13 @@ static long peak_memory_kb(void)
     return peak_kb;
 }
 
-static double cpu_now_s(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
-
 void measure_start(struct measure *measure, size_t operations)
 {
     measure->latencies_ns = calloc(operations, sizeof(uint32_t));
     if (measure->latencies_ns == NULL) measure_fail("out of memory");
     measure->latency_count = 0;
     measure->latency_max = operations;
-    measure->cpu_started_s = cpu_now_s();
+    measure->cpu_started_ns = measure_cpu_ns();
     measure->started_ns = measure_now_ns();
 }
 
@@ -70,11 +68,11 @@ static double percentile_us(const struct measure *measure, size_t percent)
 void measure_report(struct measure *measure, size_t operations)
 {
     double seconds = (double)(measure_now_ns() - measure->started_ns) / 1e9;
-    double cpu_s = cpu_now_s() - measure->cpu_started_s;
+    double cpu_ns = measure_cpu_ns() - measure->cpu_started_ns;
     qsort(measure->latencies_ns, measure->latency_count, sizeof(uint32_t), compare_u32);
     printf("rate=%.0f p50_us=%.1f p99_us=%.1f cpu_us=%.3f rss_kb=%ld\n",
            (double)operations / seconds, percentile_us(measure, 50), percentile_us(measure, 99),
-           cpu_s * 1e6 / (double)operations, peak_memory_kb());
+           cpu_ns / 1e3 / (double)operations, peak_memory_kb());
     free(measure->latencies_ns);
 }
 

@@ -11,13 +11,14 @@
 
 struct measure {
     uint64_t started_ns;
-    double cpu_started_s;
+    double cpu_started_ns;
     uint32_t *latencies_ns;
     size_t latency_count;
     size_t latency_max;
 };
 
 uint64_t measure_now_ns(void);
+double measure_cpu_ns(void); /* of this process: the machine may have other work */
 void measure_start(struct measure *measure, size_t operations);
 void measure_latency(struct measure *measure, uint64_t sent_ns);
 /* Prints one line of name=value and releases what `start` took. */
