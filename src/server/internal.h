@@ -165,8 +165,10 @@ struct zkl_server {
     uint64_t fuzzy_digest;
     /* Apache's snapshots may hold effects of transactions behind their own digest, half applied
      * while the file was written. So a digest that disagrees is only noted (in_doubt) until one
-     * has agreed (settled); from there on the tree is known to be exact, and each has to. */
+     * has agreed (settled); from there on the tree is known to be exact, and each has to. Or is
+     * off as Apache's own are after some writes, by `drift` (digest.c). */
     bool settled, in_doubt;
+    uint64_t drift;
 
     struct zkl_list connections, changed, handshakes;
     struct zkl_map addresses;

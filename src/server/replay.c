@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "server/prepare.h"
+#include "server/replay.h"
 
 struct step {
     struct zkl_txn txn;
@@ -229,38 +230,6 @@ static int corrupt(struct zkl_server *server, const char *what, int64_t zxid)
     return zkl_why_hex(server, (uint64_t)zxid);
 }
 
-/* A tree that was exact once has to stay so. */
-static int compare(struct zkl_server *server, int64_t zxid, uint64_t digest)
-{
-    if (server->tree.digest == digest) {
-        server->settled = true;
-        server->in_doubt = false;
-        return ZKL_OK;
-    }
-    int status = corrupt(server, "the tree is not what its digest says", zxid);
-    zkl_why_text(server, ": ");
-    zkl_why_hex(server, server->tree.digest);
-    zkl_why_text(server, " instead of ");
-    zkl_why_hex(server, digest);
-    if (server->settled) return status;
-    server->in_doubt = true;
-    return ZKL_OK;
-}
-
-/* The digest of an entry counts from where the snapshot is no longer fuzzy. */
-static int check_digest(struct zkl_server *server, int64_t zxid,
-                        const struct zkl_txn_digest *digest)
-{
-    if (zxid < server->fuzzy_zxid) return ZKL_OK;
-    if (zxid == server->fuzzy_zxid) {
-        server->fuzzy_zxid = 0;
-        return compare(server, zxid, server->fuzzy_digest);
-    }
-    server->fuzzy_zxid = 0;
-    if (!digest->present || digest->version != ZKL_TXN_DIGEST_VERSION) return ZKL_OK;
-    return compare(server, zxid, digest->digest);
-}
-
 static int64_t epoch_of(int64_t zxid)
 {
     return zxid >> 32;
@@ -292,5 +261,5 @@ int zkl_server_replay(struct zkl_server *server, struct zkl_slice payload, bool 
     int status = replay_txn(&replay, &txn);
     if (status != ZKL_OK) return status;
     server->zxid = header.zxid;
-    return check_digest(server, header.zxid, &digest);
+    return zkl_replay_compare(server, &header, &txn, &digest);
 }

@@ -17,6 +17,7 @@ void zkl_server_restore_begin(struct zkl_server *server)
     server->zxid = 0;
     server->fuzzy_zxid = INT64_MAX;
     server->settled = server->in_doubt = false;
+    server->drift = 0;
     server->why[0] = '\0';
 }
 

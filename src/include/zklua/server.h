@@ -97,7 +97,8 @@ void zkl_server_free(struct zkl_server *server);
  * (`*skipped`); a gap inside an epoch, an unknown type, bytes that are no record, a parent that
  * is missing in a snapshot: ZKL_E_CORRUPT, and zkl_server_why says what. Digests are compared,
  * except below the zxid of the snapshot's own digest (a fuzzy one of Apache's); once one has
- * agreed, a mismatch is ZKL_E_CORRUPT too, and before that it puts the tree in doubt. */
+ * agreed, a mismatch is ZKL_E_CORRUPT too, and before that it puts the tree in doubt. No mismatch
+ * is what Apache's own digests are off by behind some writes. */
 struct zkl_restored_node {
     struct zkl_slice path; /* "" is the root */
     struct zkl_slice data;
