@@ -33,6 +33,13 @@ function core.random_hex(count) end
 ---@return boolean
 function core.forked() end
 
+--- A module table like this one for a simulated system. Its clock stands at 0 until set_time moves
+--- it, its random numbers (core.random_hex, back-off, passwords, the order of hash tables) follow
+--- from the seed; clients and servers that it makes know this clock only. It has no drain.
+---@param options { seed: integer, hostname: string, pid: integer|nil }
+---@return table core  with set_time(now, wall): seconds on both clocks; `now` never goes back
+function core.simulate(options) end
+
 --- nil when well-formed, else a sentence without full stop ("must start with '/'").
 ---@param path string
 ---@param sequential boolean|nil  the server completes the last component
@@ -200,13 +207,15 @@ function client:pending() end
 ---@return table
 function client:metrics() end
 
---- A server without a disk: what happens is durable at once, and gone with it.
+--- A server without a disk: what happens is durable at once, and gone with it; or with a log that
+--- the driver keeps.
 ---@class zklua.core.ServerOptions
 ---@field tick_time number|nil  seconds; default 3
 ---@field session_timeout_min number|nil  seconds; default two ticks
 ---@field session_timeout_max number|nil  seconds; default twenty ticks
 ---@field sessions_keep boolean|nil  sessions end only when they are closed, or by `expire`
 ---@field ttl_nodes boolean|nil
+---@field log boolean|nil  transactions are handed out, see next_txn
 
 --- Out of memory raises.
 ---@param options zklua.core.ServerOptions
@@ -250,5 +259,19 @@ function server:event() end
 --- nodes, ephemerals, watches, sessions, connections, memory (bytes held in C)
 ---@return table<string, integer>
 function server:info() end
+
+-- A server that was made with `log` starts empty and does not serve: what was logged is replayed
+-- into it, then it is started. From then on it hands out each transaction once and applies,
+-- answers and tells nothing of it until it hears that it is durable.
+--- Raises when this does not belong behind what was replayed before.
+---@param payload string
+function server:replay(payload) end
+function server:start() end
+--- The next transaction, in order; nil: none. After each call that the server works in.
+---@return integer|nil zxid, string payload
+function server:next_txn() end
+--- All up to `zxid` are durable.
+---@param zxid integer
+function server:committed(zxid) end
 
 return core

@@ -7,11 +7,13 @@
 #define ZKLUA_LUA_BINDING_H
 
 #include "lua/compat.h"
+#include "lua/system.h"
 #include "zklua/client.h"
 
 #define ZKL_UPVALUE_METATABLE lua_upvalueindex(1)
 #define ZKL_UPVALUE_WORDS lua_upvalueindex(2)
 #define ZKL_UPVALUE_BODY lua_upvalueindex(3) /* event and output: what runs protected */
+#define ZKL_UPVALUE_SYSTEM lua_upvalueindex(3) /* what asks the system: see zkl_system_of */
 
 /* --- words ------------------------------------------------------------------ */
 
@@ -87,6 +89,7 @@ struct zkl_allocator zkl_meter_allocator(struct zkl_meter *meter);
 /* The userdata. */
 struct zkl_binding {
     struct zkl_client *core; /* NULL once collected */
+    struct zkl_system *system;
     struct zkl_meter meter;
     unsigned forks;     /* of this process when the client was made */
     bool busy;          /* inside event or output: see zkl_check_driver */
@@ -171,19 +174,14 @@ void zkl_push_code(lua_State *L, int32_t code);
 void zkl_push_state(lua_State *L, enum zkl_state state);
 void zkl_push_hex_bytes(lua_State *L, const uint8_t *bytes, size_t size);
 
-/* --- the system (module.c) -------------------------------------------------- */
+/* --- the system ---------------------------------------------------------------- */
 
-int64_t zkl_clock_us(void);
-static inline int64_t zkl_clock_ms(void)
-{
-    return zkl_clock_us() / 1000;
-}
-/* Since 1970, as a wall clock has it. */
-int64_t zkl_wall_ms(void);
-unsigned zkl_fork_count(void);
+/* Of the module table that the running function stands in. */
+struct zkl_system *zkl_system_of(lua_State *L);
+
+/* --- other functions of the module ------------------------------------------- */
+
 /* broken_pipe.c: core.survive_broken_pipes */
 int zkl_survive_broken_pipes(lua_State *L);
-/* Fills the buffer with the system's random bytes; false when it gives none. */
-bool zkl_random(void *bytes, size_t size);
 
 #endif

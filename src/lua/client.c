@@ -41,6 +41,11 @@ static int raise_memory_error(lua_State *L)
 
 /* --- self --------------------------------------------------------------------- */
 
+static int64_t time_of(const struct zkl_binding *binding)
+{
+    return zkl_system_now_ms(binding->system);
+}
+
 struct zkl_binding *zkl_check_client(lua_State *L)
 {
     struct zkl_binding *binding = lua_touserdata(L, 1);
@@ -129,7 +134,9 @@ static uint64_t seed_option(lua_State *L)
     struct zkl_arg arg = option(L, "seed");
     uint64_t seed = 0;
     if (!lua_isnil(L, arg.index)) return (uint64_t)zkl_arg_integer(L, arg, 0, INT64_MAX, -1);
-    if (!zkl_random(&seed, sizeof seed)) luaL_error(L, "the system gives no random bytes");
+    if (!zkl_system_random(zkl_system_of(L), &seed, sizeof seed)) {
+        luaL_error(L, "the system gives no random bytes");
+    }
     return seed;
 }
 
@@ -142,6 +149,7 @@ int zkl_new_client(lua_State *L)
     struct zkl_slice chroot = chroot_option(L);
     struct zkl_binding *binding = zkl_new_userdata(L, sizeof *binding + chroot.size);
     memset(binding, 0, sizeof *binding);
+    binding->system = zkl_system_hold(zkl_system_of(L));
     binding->forks = zkl_fork_count();
     if (chroot.size > 0) memcpy(binding->chroot, chroot.base, chroot.size);
     binding->chroot_size = chroot.size;
@@ -164,7 +172,7 @@ int zkl_new_client(lua_State *L)
                                                               : ZKL_REQUEST_SIZE_MAX_DEFAULT;
     struct zkl_arg endpoints = option(L, "endpoints");
     options.endpoints = zkl_arg_endpoints(L, endpoints, &options.endpoint_count);
-    binding->core = zkl_client_new(&options, zkl_clock_ms());
+    binding->core = zkl_client_new(&options, time_of(binding));
     if (binding->core == NULL) return raise_memory_error(L);
     lua_pushvalue(L, self);
     return 1;
@@ -183,6 +191,8 @@ int zkl_method_gc(lua_State *L)
         binding->scratch_size = 0;
     }
     ZKL_ASSERT(binding->meter.bytes == 0);
+    zkl_system_release(binding->system);
+    binding->system = NULL;
     return 0;
 }
 
@@ -196,14 +206,14 @@ static uint32_t arg_link(lua_State *L)
 static int method_connected(lua_State *L)
 {
     struct zkl_binding *binding = zkl_check_driver(L);
-    zkl_client_connected(binding->core, arg_link(L), zkl_clock_ms());
+    zkl_client_connected(binding->core, arg_link(L), time_of(binding));
     return 0;
 }
 
 static int method_disconnected(lua_State *L)
 {
     struct zkl_binding *binding = zkl_check_driver(L);
-    zkl_client_disconnected(binding->core, arg_link(L), zkl_clock_ms());
+    zkl_client_disconnected(binding->core, arg_link(L), time_of(binding));
     return 0;
 }
 
@@ -212,7 +222,7 @@ static int method_feed(lua_State *L)
     struct zkl_binding *binding = zkl_check_driver(L);
     struct zkl_slice bytes = zkl_arg_string(L, ZKL_ARG(3, "bytes"));
     int status = zkl_client_feed(binding->core, arg_link(L), bytes.base, bytes.size,
-                                 zkl_clock_ms());
+                                 time_of(binding));
     lua_pushboolean(L, status == ZKL_OK);
     return 1;
 }
@@ -248,7 +258,7 @@ int zkl_method_output(lua_State *L)
     lua_settop(L, 2);
     if (run_busy(L, binding) != 0) return lua_error(L);
     if (lua_gettop(L) == 0) return 0;
-    zkl_client_sent(binding->core, link, (size_t)lua_tointeger(L, -1), zkl_clock_ms());
+    zkl_client_sent(binding->core, link, (size_t)lua_tointeger(L, -1), time_of(binding));
     lua_pop(L, 1);
     return 1;
 }
@@ -257,7 +267,7 @@ int zkl_method_output(lua_State *L)
 static int refuse_inexact(lua_State *L, struct zkl_binding *binding)
 {
     enum { CLOSE_WITHIN_MS = 1000 };
-    int64_t now_ms = zkl_clock_ms();
+    int64_t now_ms = time_of(binding);
     binding->inexact = true;
     zkl_client_close(binding->core, now_ms, now_ms + CLOSE_WITHIN_MS);
     return luaL_error(L, "the server sent a number above 2^53, which this Lua would round; "
@@ -282,7 +292,7 @@ int zkl_method_event(lua_State *L)
     if (run_busy(L, binding) != 0) return lua_error(L);
     if (event->kind == ZKL_EVENT_REPLY) {
         zkl_metrics_record(&binding->metrics, event->user, event->code != ZKL_CODE_OK,
-                           zkl_clock_us());
+                           zkl_system_now_us(binding->system));
     }
     zkl_client_pop_event(binding->core);
     return lua_gettop(L);
@@ -302,7 +312,7 @@ static int method_deadline(lua_State *L)
 static int method_tick(lua_State *L)
 {
     struct zkl_binding *binding = zkl_check_driver(L);
-    zkl_client_tick(binding->core, zkl_clock_ms());
+    zkl_client_tick(binding->core, time_of(binding));
     return 0;
 }
 
@@ -310,7 +320,7 @@ static int method_cancel(lua_State *L)
 {
     struct zkl_binding *binding = zkl_check_client(L);
     int64_t xid = zkl_arg_integer(L, ZKL_ARG(2, "xid"), INT32_MIN, INT32_MAX, INT64_MAX);
-    zkl_client_cancel(binding->core, (int32_t)xid, zkl_clock_ms());
+    zkl_client_cancel(binding->core, (int32_t)xid, time_of(binding));
     return 0;
 }
 
@@ -320,7 +330,7 @@ static int method_unwatch(lua_State *L)
     struct zkl_slice path = zkl_arg_string(L, ZKL_ARG(2, "path"));
     int64_t kind = zkl_arg_integer(L, ZKL_ARG(3, "kind"), ZKL_KIND_DATA, ZKL_KIND_RECURSIVE, 0);
     if ((kind & (kind - 1)) != 0) zkl_arg_refuse(L, ZKL_ARG(3, "kind"), "one bit expected");
-    zkl_client_unwatch(binding->core, path, (uint32_t)kind, zkl_clock_ms());
+    zkl_client_unwatch(binding->core, path, (uint32_t)kind, time_of(binding));
     return 0;
 }
 
@@ -328,7 +338,7 @@ static int method_close(lua_State *L)
 {
     struct zkl_binding *binding = zkl_check_driver(L);
     int64_t timeout_ms = zkl_arg_time_ms(L, ZKL_ARG(2, "timeout"));
-    int64_t now_ms = zkl_clock_ms();
+    int64_t now_ms = time_of(binding);
     zkl_client_close(binding->core, now_ms,
                      timeout_ms > ZKL_NEVER - now_ms ? ZKL_NEVER : now_ms + timeout_ms);
     return 0;
@@ -339,7 +349,7 @@ static int method_set_endpoints(lua_State *L)
     struct zkl_binding *binding = zkl_check_driver(L);
     size_t count;
     const struct zkl_slice *endpoints = zkl_arg_endpoints(L, ZKL_ARG(2, "endpoints"), &count);
-    int status = zkl_client_set_endpoints(binding->core, endpoints, count, zkl_clock_ms());
+    int status = zkl_client_set_endpoints(binding->core, endpoints, count, time_of(binding));
     if (status == ZKL_E_NOMEM) return raise_memory_error(L);
     return 0;
 }
@@ -388,7 +398,7 @@ static int method_valid(lua_State *L)
     struct zkl_binding *binding = zkl_check_client(L);
     struct zkl_client_info info;
     zkl_client_info(binding->core, &info);
-    lua_pushboolean(L, zkl_clock_ms() < info.valid_until_ms);
+    lua_pushboolean(L, time_of(binding) < info.valid_until_ms);
     return 1;
 }
 

@@ -1,5 +1,4 @@
-/* require "zklua.core": the module table, and what the core needs of the system (clock, random
- * bytes, process identity, hashes). */
+/* require "zklua.core": the module table, and others like it for simulated systems. */
 #define _GNU_SOURCE
 
 #include "lua/binding.h"
@@ -7,14 +6,10 @@
 #include <errno.h>
 #include <openssl/evp.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 void zkl_assert_failed(const char *expression, const char *file, int line)
 {
@@ -22,73 +17,30 @@ void zkl_assert_failed(const char *expression, const char *file, int line)
     abort();
 }
 
-/* --- the system ---------------------------------------------------------------- */
+/* --- the system ------------------------------------------------------------------ */
 
-static int64_t clock_ns(void)
+struct zkl_system *zkl_system_of(lua_State *L)
 {
-    struct timespec now;
-    int status = clock_gettime(CLOCK_BOOTTIME, &now);
-    ZKL_ASSERT(status == 0);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    struct zkl_system **holder = lua_touserdata(L, ZKL_UPVALUE_SYSTEM);
+    return holder != NULL ? *holder : NULL;
 }
 
-int64_t zkl_clock_us(void)
+static int64_t now_us(lua_State *L)
 {
-    return clock_ns() / 1000;
-}
-
-int64_t zkl_wall_ms(void)
-{
-    struct timespec now;
-    int status = clock_gettime(CLOCK_REALTIME, &now);
-    ZKL_ASSERT(status == 0);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Counted in the child of each fork, where one thread runs: no lock. It only ever differs from
- * what a client remembers in a process that did not make that client. */
-static volatile unsigned fork_count;
-
-static void count_fork(void)
-{
-    fork_count++;
-}
-
-static void watch_forks(void)
-{
-    int status = pthread_atfork(NULL, NULL, count_fork);
-    ZKL_ASSERT(status == 0);
-}
-
-unsigned zkl_fork_count(void)
-{
-    return fork_count;
-}
-
-bool zkl_random(void *bytes, size_t size)
-{
-    uint8_t *at = bytes;
-    while (size > 0) {
-        ssize_t got = getrandom(at, size, 0);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return false;
-        at += got;
-        size -= (size_t)got;
-    }
-    return true;
+    return zkl_system_now_us(zkl_system_of(L));
 }
 
 /* --- functions ------------------------------------------------------------------ */
 
 static int core_now(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)clock_ns() / 1e9);
+    lua_pushnumber(L, (lua_Number)now_us(L) / 1e6);
     return 1;
 }
 
 static int core_pid(lua_State *L)
 {
-    lua_pushinteger(L, getpid());
+    lua_pushinteger(L, zkl_system_pid(zkl_system_of(L)));
     return 1;
 }
 
@@ -97,13 +49,13 @@ static int core_pid(lua_State *L)
 static int core_drain(lua_State *L)
 {
     int socket = (int)luaL_checkinteger(L, 1);
-    int64_t end_ms = zkl_clock_ms() + (int64_t)(luaL_checknumber(L, 2) * 1000);
+    int64_t end_us = now_us(L) + (int64_t)(luaL_checknumber(L, 2) * 1e6);
     char dropped[4096];
     bool ended = false;
-    int64_t left_ms;
-    while (!ended && (left_ms = end_ms - zkl_clock_ms()) > 0) {
+    int64_t left_us;
+    while (!ended && (left_us = end_us - now_us(L)) > 0) {
         struct pollfd readable = { socket, POLLIN, 0 };
-        if (poll(&readable, 1, (int)left_ms) <= 0) continue;
+        if (poll(&readable, 1, (int)((left_us + 999) / 1000)) <= 0) continue;
         ssize_t size = recv(socket, dropped, sizeof dropped, MSG_DONTWAIT);
         ended = size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR);
     }
@@ -113,9 +65,10 @@ static int core_drain(lua_State *L)
 
 static int core_hostname(lua_State *L)
 {
-    char name[256];
-    if (gethostname(name, sizeof name) != 0) return luaL_error(L, "this host has no name");
-    name[sizeof name - 1] = '\0';
+    char name[ZKL_HOSTNAME_SIZE];
+    if (!zkl_system_hostname(zkl_system_of(L), name)) {
+        return luaL_error(L, "this host has no name");
+    }
     lua_pushstring(L, name);
     return 1;
 }
@@ -124,7 +77,9 @@ static int core_random_hex(lua_State *L)
 {
     uint8_t bytes[1024];
     size_t count = (size_t)zkl_arg_integer(L, ZKL_ARG(1, "count"), 0, sizeof bytes, -1);
-    if (!zkl_random(bytes, count)) return luaL_error(L, "the system gives no random bytes");
+    if (!zkl_system_random(zkl_system_of(L), bytes, count)) {
+        return luaL_error(L, "the system gives no random bytes");
+    }
     zkl_push_hex_bytes(L, bytes, count);
     return 1;
 }
@@ -192,19 +147,24 @@ static int core_digest_id(lua_State *L)
 
 /* --- the module table ------------------------------------------------------------ */
 
-static const luaL_Reg functions[] = {
+/* Those that ask the system: which one is their third upvalue. */
+static const luaL_Reg system_functions[] = {
     { "now", core_now },
     { "pid", core_pid },
     { "drain", core_drain },
-    { "survive_broken_pipes", zkl_survive_broken_pipes },
     { "hostname", core_hostname },
     { "random_hex", core_random_hex },
+    { "client", zkl_new_client },
+    { NULL, NULL },
+};
+
+static const luaL_Reg functions[] = {
+    { "survive_broken_pipes", zkl_survive_broken_pipes },
     { "check_path", core_check_path },
     { "split_sequence", core_split_sequence },
     { "format_zxid", core_format_zxid },
     { "digest_id", core_digest_id },
     { "acl", zkl_encode_acl },
-    { "client", zkl_new_client },
     { NULL, NULL },
 };
 
@@ -301,14 +261,113 @@ static void fill_server(lua_State *L, int metatable)
     finish_metatable(L, metatable, "zklua.core.Server", zkl_server_gc);
 }
 
+/* Pushes a module table; at `system` stands the holder of a simulated system, or nil. What is
+ * made by its functions knows that system. */
+static void push_module(lua_State *L, int metatable, int server_metatable, int system)
+{
+    lua_newtable(L);
+    set_functions(L, metatable, functions);
+    lua_pushvalue(L, metatable);
+    lua_pushvalue(L, metatable + 1);
+    lua_pushvalue(L, system);
+    luaL_setfuncs(L, system_functions, 3);
+    lua_pushvalue(L, server_metatable);
+    lua_pushvalue(L, metatable + 1);
+    lua_pushvalue(L, system);
+    lua_pushcclosure(L, zkl_new_server, 3);
+    lua_setfield(L, -2, "server");
+    lua_pushvalue(L, metatable);
+    lua_pushvalue(L, metatable + 1);
+    lua_pushinteger(L, (lua_Integer)zkl_fork_count());
+    lua_pushcclosure(L, core_forked, 3);
+    lua_setfield(L, -2, "forked");
+    push_codes(L);
+    lua_setfield(L, -2, "codes");
+    lua_pushstring(L, ZKLUA_VERSION);
+    lua_setfield(L, -2, "_VERSION");
+}
+
+/* --- simulated systems --------------------------------------------------------------- */
+
+static int collect_system(lua_State *L)
+{
+    struct zkl_system **holder = lua_touserdata(L, 1);
+    zkl_system_release(*holder);
+    *holder = NULL;
+    return 0;
+}
+
+/* Pushes it. */
+static struct zkl_system *new_system(lua_State *L, uint64_t seed)
+{
+    struct zkl_system **holder = zkl_new_userdata(L, sizeof *holder);
+    *holder = NULL;
+    lua_newtable(L);
+    lua_pushcfunction(L, collect_system);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    *holder = zkl_system_new(seed);
+    if (*holder == NULL) luaL_error(L, "not enough memory");
+    return *holder;
+}
+
+static int64_t microseconds(lua_State *L, int index)
+{
+    lua_Number seconds = luaL_checknumber(L, index);
+    luaL_argcheck(L, seconds >= 0 && seconds < 9e9, index, "out of range");
+    return (int64_t)(seconds * 1e6 + 0.5);
+}
+
+static int core_set_time(lua_State *L)
+{
+    struct zkl_system *system = zkl_system_of(L);
+    int64_t time_us = microseconds(L, 1), wall_us = microseconds(L, 2);
+    luaL_argcheck(L, time_us >= system->now_us, 1, "this clock does not go back");
+    system->now_us = time_us;
+    system->wall_us = wall_us;
+    return 0;
+}
+
+/* core.simulate(options); the third upvalue is the metatable of servers. */
+static int core_simulate(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_pushvalue(L, ZKL_UPVALUE_METATABLE);
+    int metatable = lua_gettop(L);
+    lua_pushvalue(L, ZKL_UPVALUE_WORDS);
+    lua_pushvalue(L, lua_upvalueindex(3));
+    int server_metatable = lua_gettop(L);
+    lua_getfield(L, 1, "seed");
+    uint64_t seed = (uint64_t)zkl_arg_integer(L, (struct zkl_arg){ -1, "seed", 1, 0 }, 0,
+                                              ZKL_EXACT_MAX, -1);
+    lua_getfield(L, 1, "pid");
+    int64_t pid = zkl_arg_integer(L, (struct zkl_arg){ -1, "pid", 1, 0 }, 1, INT32_MAX, 1);
+    lua_getfield(L, 1, "hostname");
+    struct zkl_arg arg = { lua_gettop(L), "hostname", 1, 0 };
+    struct zkl_slice hostname = zkl_arg_string(L, arg);
+    if (hostname.size >= ZKL_HOSTNAME_SIZE) zkl_arg_refuse(L, arg, "is too long");
+    struct zkl_system *system = new_system(L, seed);
+    system->pid = (lua_Integer)pid;
+    memcpy(system->hostname, hostname.base, hostname.size);
+    int holder = lua_gettop(L);
+    push_module(L, metatable, server_metatable, holder);
+    lua_pushvalue(L, metatable);
+    lua_pushvalue(L, metatable + 1);
+    lua_pushvalue(L, holder);
+    lua_pushcclosure(L, core_set_time, 3);
+    lua_setfield(L, -2, "set_time");
+    lua_pushnil(L);
+    lua_setfield(L, -2, "drain"); /* there is no socket, and its time would never be over */
+    return 1;
+}
+
 int luaopen_zklua_core(lua_State *L);
 
 int luaopen_zklua_core(lua_State *L)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     zkl_check_version(L);
-    pthread_once(&once, watch_forks);
-
+    zkl_watch_forks();
     lua_newtable(L);
     int metatable = lua_gettop(L);
     push_words(L);
@@ -317,19 +376,12 @@ int luaopen_zklua_core(lua_State *L)
     int server_metatable = lua_gettop(L);
     lua_pushvalue(L, metatable + 1);
     fill_server(L, server_metatable);
-
-    lua_newtable(L);
-    set_functions(L, metatable, functions);
+    lua_pushnil(L);
+    push_module(L, metatable, server_metatable, lua_gettop(L));
     lua_pushvalue(L, metatable);
     lua_pushvalue(L, metatable + 1);
-    lua_pushinteger(L, (lua_Integer)zkl_fork_count());
-    lua_pushcclosure(L, core_forked, 3);
-    lua_setfield(L, -2, "forked");
-    push_function(L, server_metatable, zkl_new_server);
-    lua_setfield(L, -2, "server");
-    push_codes(L);
-    lua_setfield(L, -2, "codes");
-    lua_pushstring(L, ZKLUA_VERSION);
-    lua_setfield(L, -2, "_VERSION");
+    lua_pushvalue(L, server_metatable);
+    lua_pushcclosure(L, core_simulate, 3);
+    lua_setfield(L, -2, "simulate");
     return 1;
 }

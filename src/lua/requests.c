@@ -34,7 +34,7 @@ static int push_submitted(lua_State *L, struct zkl_binding *binding, int status,
 static int submit(lua_State *L, struct zkl_binding *binding, enum zkl_slot slot,
                   const struct zkl_request *request, int deadline)
 {
-    int64_t now_us = zkl_clock_us();
+    int64_t now_us = zkl_system_now_us(binding->system);
     struct zkl_submit_options options = {
         .deadline_ms = zkl_arg_time_ms(L, ZKL_ARG(deadline, "deadline")),
         .fail_fast = lua_toboolean(L, deadline + 1),

@@ -1,4 +1,6 @@
-/* A server without a disk as userdata: what happens is durable at once, and gone with it.
+/* A server as userdata. By itself it has no disk: what happens is durable at once, and gone with
+ * it. One that was made with `log` hands out its transactions instead, and is told when they are
+ * durable: whoever simulates a disk keeps them.
  *
  * Connections are numbers, so that one which is gone is refused and never met again: the place
  * in a table, and how often that place was given out. */
@@ -22,9 +24,13 @@ struct place {
 /* The userdata. */
 struct zkl_hosted {
     struct zkl_server *core; /* NULL once collected */
+    struct zkl_system *system;
     struct zkl_meter meter;
     unsigned forks; /* of this process when the server was made */
     bool busy;      /* inside output: see run_busy */
+    bool logs;      /* its transactions are kept elsewhere */
+    bool started;
+    int64_t shown_zxid; /* of the last transaction that was handed out */
     struct place *places;
     size_t place_count;
     uint32_t first_free; /* place_count: none */
@@ -45,14 +51,14 @@ static void sha1(void *context, const uint8_t *bytes, size_t size, uint8_t hash[
 
 static void random_bytes(void *context, uint8_t *bytes, size_t size)
 {
-    (void)context;
-    bool given = zkl_random(bytes, size);
+    bool given = zkl_system_random(context, bytes, size);
     ZKL_ASSERT(given);
 }
 
-static struct zkl_clock clock_now(void)
+static struct zkl_clock clock_of(const struct zkl_hosted *hosted)
 {
-    return (struct zkl_clock){ zkl_clock_ms(), zkl_wall_ms() };
+    return (struct zkl_clock){ zkl_system_now_ms(hosted->system),
+                               zkl_system_wall_ms(hosted->system) };
 }
 
 /* --- self ------------------------------------------------------------------------------ */
@@ -143,6 +149,12 @@ static bool flag_option(lua_State *L, const char *name)
     return lua_toboolean(L, -1);
 }
 
+static void start(struct zkl_hosted *hosted)
+{
+    zkl_server_start(hosted->core, clock_of(hosted));
+    hosted->started = true;
+}
+
 /* core.server(options) */
 int zkl_new_server(lua_State *L)
 {
@@ -151,23 +163,25 @@ int zkl_new_server(lua_State *L)
     luaL_checkstack(L, 10, "options");
     struct zkl_hosted *hosted = zkl_new_userdata(L, sizeof *hosted);
     memset(hosted, 0, sizeof *hosted);
+    hosted->system = zkl_system_hold(zkl_system_of(L));
     hosted->forks = zkl_fork_count();
     lua_pushvalue(L, ZKL_UPVALUE_METATABLE);
     lua_setmetatable(L, -2);
     struct zkl_server_options options = {
         .allocator = zkl_meter_allocator(&hosted->meter),
-        .crypto = { sha1, random_bytes, NULL },
+        .crypto = { sha1, random_bytes, hosted->system },
         .tick_time_ms = milliseconds_option(L, "tick_time"),
         .session_timeout_min_ms = milliseconds_option(L, "session_timeout_min"),
         .session_timeout_max_ms = milliseconds_option(L, "session_timeout_max"),
         .sessions_keep = flag_option(L, "sessions_keep"),
         .ttl_nodes = flag_option(L, "ttl_nodes"),
     };
-    random_bytes(NULL, options.secret, sizeof options.secret);
-    random_bytes(NULL, (uint8_t *)&options.seed, sizeof options.seed);
+    random_bytes(hosted->system, options.secret, sizeof options.secret);
+    random_bytes(hosted->system, (uint8_t *)&options.seed, sizeof options.seed);
     hosted->core = zkl_server_new(&options);
     if (hosted->core == NULL) return luaL_error(L, "not enough memory");
-    zkl_server_start(hosted->core, clock_now());
+    hosted->logs = flag_option(L, "log");
+    if (!hosted->logs) start(hosted);
     lua_settop(L, 2);
     return 1;
 }
@@ -185,19 +199,21 @@ int zkl_server_gc(lua_State *L)
         hosted->place_count = 0;
     }
     ZKL_ASSERT(hosted->meter.bytes == 0);
+    zkl_system_release(hosted->system);
+    hosted->system = NULL;
     return 0;
 }
 
 /* --- bytes ------------------------------------------------------------------------------- */
 
-/* There is no disk to wait for. What waited for these may bring new ones. */
+/* Without a disk to wait for. What waited for these may bring new ones. */
 static void commit(struct zkl_hosted *hosted)
 {
     struct zkl_logged logged;
-    while (zkl_server_next_txn(hosted->core, &logged)) {
+    while (!hosted->logs && zkl_server_next_txn(hosted->core, &logged)) {
         int64_t zxid = logged.zxid;
         while (zkl_server_next_txn(hosted->core, &logged)) zxid = logged.zxid;
-        zkl_server_committed(hosted->core, zxid, clock_now());
+        zkl_server_committed(hosted->core, zxid, clock_of(hosted));
     }
 }
 
@@ -207,7 +223,7 @@ static int method_accept(lua_State *L)
     struct zkl_hosted *hosted = check_server(L);
     struct zkl_connection *connection;
     if (!reserve_place(hosted) ||
-        zkl_server_accept(hosted->core, &peer, clock_now(), &connection) != ZKL_OK) {
+        zkl_server_accept(hosted->core, &peer, clock_of(hosted), &connection) != ZKL_OK) {
         return 0;
     }
     struct place *place = &hosted->places[hosted->first_free];
@@ -223,7 +239,7 @@ static int method_feed(lua_State *L)
 {
     struct zkl_hosted *hosted = check_server(L);
     struct zkl_slice bytes = zkl_arg_string(L, ZKL_ARG(3, "bytes"));
-    zkl_server_feed(check_place(L, hosted)->connection, bytes.base, bytes.size, clock_now());
+    zkl_server_feed(check_place(L, hosted)->connection, bytes.base, bytes.size, clock_of(hosted));
     commit(hosted);
     return 0;
 }
@@ -235,7 +251,7 @@ static int method_closed(lua_State *L)
     if (place == NULL) return 0;
     struct zkl_connection *connection = place->connection;
     release_place(hosted, place);
-    zkl_server_closed(connection, clock_now());
+    zkl_server_closed(connection, clock_of(hosted));
     commit(hosted);
     return 0;
 }
@@ -280,6 +296,55 @@ static int method_changed(lua_State *L)
     return 3;
 }
 
+/* --- transactions of a server with a log ------------------------------------------------------- */
+
+static struct zkl_hosted *check_log(lua_State *L, bool started)
+{
+    struct zkl_hosted *hosted = check_server(L);
+    if (!hosted->logs) luaL_error(L, "this server has no log");
+    if (hosted->started != started) {
+        luaL_error(L, started ? "this server has not been started" : "this server serves already");
+    }
+    return hosted;
+}
+
+static int method_replay(lua_State *L)
+{
+    struct zkl_hosted *hosted = check_log(L, false);
+    bool skipped = false;
+    int status = zkl_server_replay(hosted->core, zkl_arg_string(L, ZKL_ARG(2, "payload")), &skipped);
+    if (status == ZKL_E_NOMEM) return luaL_error(L, "not enough memory");
+    if (status != ZKL_OK) return luaL_error(L, "%s", zkl_server_why(hosted->core));
+    return 0;
+}
+
+static int method_start(lua_State *L)
+{
+    start(check_log(L, false));
+    return 0;
+}
+
+/* Out of memory here loses the transaction, and the server waits for it for ever: a simulation
+ * that has no memory left is over. */
+static int method_next_txn(lua_State *L)
+{
+    struct zkl_hosted *hosted = check_log(L, true);
+    struct zkl_logged logged;
+    if (!zkl_server_next_txn(hosted->core, &logged)) return 0;
+    hosted->shown_zxid = logged.zxid;
+    lua_pushnumber(L, (lua_Number)logged.zxid);
+    zkl_push_slice(L, logged.payload);
+    return 2;
+}
+
+static int method_committed(lua_State *L)
+{
+    struct zkl_hosted *hosted = check_log(L, true);
+    int64_t zxid = zkl_arg_integer(L, ZKL_ARG(2, "zxid"), 0, hosted->shown_zxid, -1);
+    zkl_server_committed(hosted->core, zxid, clock_of(hosted));
+    return 0;
+}
+
 /* --- time, control, looking ------------------------------------------------------------------ */
 
 static int method_deadline(lua_State *L)
@@ -293,7 +358,7 @@ static int method_deadline(lua_State *L)
 static int method_tick(lua_State *L)
 {
     struct zkl_hosted *hosted = check_server(L);
-    zkl_server_tick(hosted->core, clock_now());
+    zkl_server_tick(hosted->core, clock_of(hosted));
     commit(hosted);
     return 0;
 }
@@ -304,7 +369,7 @@ static int method_expire(lua_State *L)
     struct zkl_arg arg = ZKL_ARG(2, "session");
     uint64_t id = 0;
     if (!zkl_parse_hex(zkl_arg_string(L, arg), &id)) zkl_arg_refuse(L, arg, "\"0x...\" expected");
-    bool known = zkl_server_expire(hosted->core, (int64_t)id, clock_now());
+    bool known = zkl_server_expire(hosted->core, (int64_t)id, clock_of(hosted));
     commit(hosted);
     lua_pushboolean(L, known);
     return 1;
@@ -361,5 +426,8 @@ const luaL_Reg zkl_server_methods[] = {
     { "closed", method_closed },     { "changed", method_changed },
     { "deadline", method_deadline }, { "tick", method_tick },
     { "expire", method_expire },     { "event", method_event },
-    { "info", method_info },         { NULL, NULL },
+    { "info", method_info },         { "replay", method_replay },
+    { "start", method_start },       { "next_txn", method_next_txn },
+    { "committed", method_committed },
+    { NULL, NULL },
 };
