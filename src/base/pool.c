@@ -105,6 +105,12 @@ void *zkl_pool_take(struct zkl_pool *pool, size_t size)
     return block;
 }
 
+bool zkl_pool_has(const struct zkl_pool *pool, size_t size)
+{
+    ZKL_ASSERT(size > 0);
+    return size <= ZKL_POOL_BLOCK_MAX && pool->free[rounded(size) / ALIGNMENT - 1] != NULL;
+}
+
 void zkl_pool_give_back(struct zkl_pool *pool, void *block, size_t size)
 {
     if (block == NULL) return;

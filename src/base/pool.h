@@ -39,6 +39,8 @@ void zkl_pool_init(struct zkl_pool *pool, const struct zkl_allocator *allocator)
 void zkl_pool_free(struct zkl_pool *pool);
 /* NULL: out of memory. Aligned to 8. size > 0. */
 void *zkl_pool_take(struct zkl_pool *pool, size_t size);
+/* Whether a block of `size` was given back and waits to be taken again. */
+bool zkl_pool_has(const struct zkl_pool *pool, size_t size);
 /* `size` as it was taken; block NULL does nothing. */
 void zkl_pool_give_back(struct zkl_pool *pool, void *block, size_t size);
 

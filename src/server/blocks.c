@@ -9,9 +9,9 @@
 
 enum { SMALLEST = ZKL_BUFFER_CAPACITY_MIN };
 
-void zkl_blocks_init(struct zkl_blocks *blocks, const struct zkl_allocator *allocator)
+void zkl_blocks_init(struct zkl_blocks *blocks, struct zkl_account *account)
 {
-    *blocks = (struct zkl_blocks) { .allocator = *allocator };
+    *blocks = (struct zkl_blocks) { .account = account };
 }
 
 /* ZKL_BLOCK_CLASSES: not a size that is kept. */
@@ -32,6 +32,20 @@ static void *take(struct zkl_blocks *blocks, size_t class)
     return block;
 }
 
+static bool may_keep(const struct zkl_blocks *blocks, size_t size)
+{
+    uint64_t most = blocks->account->bytes_max;
+    return blocks->kept + size <= ZKL_BLOCKS_KEPT_MAX &&
+           (most == 0 || blocks->kept + size <= most / 8);
+}
+
+static bool is_too_large(const struct zkl_blocks *blocks, size_t size)
+{
+    const struct zkl_account *account = blocks->account;
+    return size > ZKL_BLOCK_LARGE && account->bytes_max != 0 &&
+           zkl_account_full(account, size + (size_t)(account->bytes_max / 4));
+}
+
 static void *hook(void *context, void *block, size_t old_size, size_t new_size)
 {
     struct zkl_blocks *blocks = context;
@@ -40,14 +54,15 @@ static void *hook(void *context, void *block, size_t old_size, size_t new_size)
         if (class < ZKL_BLOCK_CLASSES && blocks->free[class] != NULL) return take(blocks, class);
     } else if (block != NULL && new_size == 0) {
         size_t class = class_of(old_size);
-        if (class < ZKL_BLOCK_CLASSES && blocks->kept + old_size <= ZKL_BLOCKS_KEPT_MAX) {
+        if (class < ZKL_BLOCK_CLASSES && may_keep(blocks, old_size)) {
             memcpy(block, &blocks->free[class], sizeof block);
             blocks->free[class] = block;
             blocks->kept += old_size;
             return NULL;
         }
     }
-    return zkl_reallocate(&blocks->allocator, block, old_size, new_size);
+    if (is_too_large(blocks, new_size)) return NULL;
+    return zkl_reallocate(&blocks->account->hook, block, old_size, new_size);
 }
 
 struct zkl_allocator zkl_blocks_hook(struct zkl_blocks *blocks)
@@ -60,7 +75,7 @@ void zkl_blocks_free(struct zkl_blocks *blocks)
     for (size_t class = 0; class < ZKL_BLOCK_CLASSES; class++) {
         while (blocks->free[class] != NULL) {
             void *block = take(blocks, class);
-            zkl_release(&blocks->allocator, block, (size_t)SMALLEST << class);
+            zkl_release(&blocks->account->hook, block, (size_t)SMALLEST << class);
         }
     }
 }

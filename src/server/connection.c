@@ -33,7 +33,7 @@ static struct zkl_address *count_address(struct zkl_server *server, const struct
         }
     }
     if (!zkl_map_reserve(&server->addresses)) return NULL;
-    struct zkl_address *address = zkl_allocate(&server->allocator, sizeof *address);
+    struct zkl_address *address = zkl_allocate(&server->connections_account.hook, sizeof *address);
     if (address == NULL) return NULL;
     *address = (struct zkl_address) { .size = peer->address_size };
     memcpy(address->bytes, peer->address, peer->address_size);
@@ -45,7 +45,7 @@ static void drop_address(struct zkl_server *server, struct zkl_address *address)
 {
     if (address == NULL || address->count > 0) return;
     zkl_map_remove(&server->addresses, &address->entry);
-    zkl_release(&server->allocator, address, sizeof *address);
+    zkl_release(&server->connections_account.hook, address, sizeof *address);
 }
 
 static int refuse_peer(struct zkl_server *server, const struct zkl_peer *peer, const char *detail)
@@ -105,14 +105,15 @@ int zkl_server_accept(struct zkl_server *server, const struct zkl_peer *peer,
     struct zkl_address *address;
     int status = admit(server, peer, &address);
     if (status != ZKL_OK) return status;
-    struct zkl_connection *connection = zkl_allocate(&server->allocator, sizeof *connection);
+    const struct zkl_allocator *allocator = &server->connections_account.hook;
+    struct zkl_connection *connection = zkl_allocate(allocator, sizeof *connection);
     if (connection == NULL) {
         drop_address(server, address);
         return ZKL_E_NOMEM;
     }
     init_connection(connection, server, peer);
-    if (!zkl_identities_init(&connection->identities, &server->allocator, peer)) {
-        zkl_release(&server->allocator, connection, sizeof *connection);
+    if (!zkl_identities_init(&connection->identities, allocator, peer)) {
+        zkl_release(allocator, connection, sizeof *connection);
         drop_address(server, address);
         return ZKL_E_NOMEM;
     }
@@ -255,7 +256,7 @@ void zkl_connection_commit(struct zkl_connection *connection, size_t size)
 static bool too_much_waits(const struct zkl_server *server)
 {
     return server->outstanding > server->options.outstanding_max ||
-           server->prep.bytes + server->deferred_bytes > ZKL_WAITING_BYTES_MAX;
+           server->prep.bytes + server->deferred_bytes > server->waiting_bytes_max;
 }
 
 /* Stops only those that wait for something themselves: their turn comes with its answer. */
@@ -324,7 +325,7 @@ static void forget_deferred(struct zkl_connection *connection)
             ZKL_LIST_ELEMENT(connection->deferred.next, struct zkl_deferred, link);
         zkl_list_remove(&deferred->link);
         server->deferred_bytes -= deferred->size;
-        zkl_release(&server->allocator, deferred, sizeof *deferred + deferred->size);
+        zkl_release(&server->connections_account.hook, deferred, sizeof *deferred + deferred->size);
     }
 }
 
@@ -400,7 +401,7 @@ void zkl_connection_free(struct zkl_connection *connection)
     zkl_list_remove(&connection->in_time);
     zkl_list_remove(&connection->changed);
     zkl_list_remove(&connection->link);
-    zkl_identities_free(&connection->identities, &server->allocator);
+    zkl_identities_free(&connection->identities, &server->connections_account.hook);
     zkl_buffer_free(&connection->input);
     zkl_buffer_free(&connection->shown);
     zkl_buffer_free(&connection->output);
@@ -409,7 +410,7 @@ void zkl_connection_free(struct zkl_connection *connection)
         drop_address(server, connection->address);
     }
     server->connection_count--;
-    zkl_release(&server->allocator, connection, sizeof *connection);
+    zkl_release(&server->connections_account.hook, connection, sizeof *connection);
 }
 
 void zkl_server_closed(struct zkl_connection *connection, struct zkl_clock clock)

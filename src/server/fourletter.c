@@ -257,7 +257,7 @@ static void say_mntr(struct zkl_text *text)
         { "global_sessions", (int64_t)server->sessions.map.count },
         { "local_sessions", 0 },
         { "outstanding_changes_queued", (int64_t)server->prep.count },
-        { "memory_bytes", (int64_t)server->memory_bytes },
+        { "memory_bytes", (int64_t)zkl_memory_bytes(server) },
     };
     put_key(text, "version");
     zkl_text_slice(text, server->options.version);

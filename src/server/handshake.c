@@ -85,7 +85,7 @@ void zkl_handshake_take(struct zkl_connection *connection, struct zkl_slice body
         return;
     }
     if (zkl_prep_create_session(server, connection, timeout_ms, server->clock) != ZKL_OK) {
-        zkl_connection_starve(connection, "no memory for its request");
+        zkl_connection_starve(connection, "no memory for its session");
         return;
     }
     connection->phase = ZKL_PHASE_ATTACHING;

@@ -63,7 +63,7 @@ static void take_auth(struct zkl_connection *connection, int32_t xid, struct zkl
         zkl_connection_refuse(connection, xid, "an auth packet that is none");
         return;
     }
-    int32_t code = zkl_identities_add(&connection->identities, &server->allocator,
+    int32_t code = zkl_identities_add(&connection->identities, &server->connections_account.hook,
                                       &server->options.crypto, server->options.super_digest,
                                       request.scheme, request.data);
     if (code == ZKL_CODE_SYSTEMERROR) {

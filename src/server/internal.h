@@ -17,6 +17,7 @@
  *   sessions.c     the table and its clock        (sessions.h; password.c: their passwords)
  *   watches.c      who watches what               (watches.h)
  *   connection.c   accept, output, limits, the end of a connection
+ *   memory.c       what the limit of memory lets in
  *   blocks.c       memory of buffers between two uses
  *   intake.c       bytes into requests
  *   handshake.c    the first of them: whose session it is
@@ -86,21 +87,39 @@ struct zkl_address {
     uint32_t count;
 };
 
+/* Memory that is counted and, where there is a limit, refused above it (memory.c). */
+struct zkl_account {
+    struct zkl_allocator hook;  /* takes from `outer`; what its context points to stays in place */
+    struct zkl_allocator outer;
+    uint64_t bytes;
+    uint64_t bytes_max;         /* 0: none */
+};
+void zkl_account_init(struct zkl_account *account, const struct zkl_allocator *outer);
+static inline bool zkl_account_full(const struct zkl_account *account, size_t size)
+{
+    uint64_t most = account->bytes_max;
+    return most != 0 && (account->bytes > most || size > most - account->bytes);
+}
+
 /* Blocks that connections' buffers gave back and will take again: connections that are idle
  * have none, and busy ones do not go to the allocator for each request (blocks.c). */
 #define ZKL_BLOCK_CLASSES 7                   /* 4 KiB to 256 KiB */
 #define ZKL_BLOCKS_KEPT_MAX (2 * 1024 * 1024) /* bytes; more is given back */
+/* A block larger than this is refused when three quarters of the account are used: who asks for
+ * much leaves the rest to those who ask for little. */
+#define ZKL_BLOCK_LARGE (64 * 1024)
 struct zkl_blocks {
-    struct zkl_allocator allocator;
+    struct zkl_account *account;
     void *free[ZKL_BLOCK_CLASSES];
     size_t kept;
 };
-void zkl_blocks_init(struct zkl_blocks *blocks, const struct zkl_allocator *allocator);
+void zkl_blocks_init(struct zkl_blocks *blocks, struct zkl_account *account);
 void zkl_blocks_free(struct zkl_blocks *blocks);
 struct zkl_allocator zkl_blocks_hook(struct zkl_blocks *blocks);
 
-/* Requests that wait for the disk, all connections together: above it connections with some are
- * not read. (Their number has a limit too: options.outstanding_max.) */
+/* Requests that wait for the disk, all connections together: above it (or less, with a limit of
+ * memory) connections with some are not read. Their number has a limit too:
+ * options.outstanding_max. */
 #define ZKL_WAITING_BYTES_MAX (64 * 1024 * 1024)
 #define ZKL_DIGESTS_KEPT 1024 /* `hash`: of every 128th zxid */
 
@@ -140,9 +159,9 @@ struct zkl_connection {
 };
 
 struct zkl_server {
-    struct zkl_allocator allocator; /* counts: memory_bytes is what it has given out */
-    struct zkl_allocator outer;     /* the owner's */
-    uint64_t memory_bytes;
+    struct zkl_allocator allocator; /* data_account's hook: for all that has no other account */
+    struct zkl_account data_account, sessions_account, watches_account, connections_account;
+    uint64_t waiting_bytes_max;
     struct zkl_server_options options; /* defaults filled in; slices are ours */
     struct zkl_clock clock;         /* of the current call */
     bool serving, failed;
@@ -200,6 +219,16 @@ struct zkl_server {
  * zkl_prep_done; before a closeSession it has taken the session from its connection and its
  * close_waiters. */
 void zkl_apply(struct zkl_server *server, struct zkl_proposal *proposal);
+
+/* memory.c */
+/* From now on accounts have their limits. */
+void zkl_memory_limit(struct zkl_server *server);
+/* How many bytes more the account of data is when the tree has taken this block instead of a
+ * smaller one (0: of none). */
+size_t zkl_memory_needed(const struct zkl_server *server, size_t block_size, size_t instead_of);
+/* Whether they are too many. */
+bool zkl_memory_full(const struct zkl_server *server, size_t size);
+uint64_t zkl_memory_bytes(const struct zkl_server *server);
 
 /* connection.c */
 /* Room for `size` bytes of output, which zkl_connection_commit then counts; NULL: no memory or

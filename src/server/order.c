@@ -62,7 +62,7 @@ static struct zkl_deferred *defer(struct zkl_connection *connection, const struc
 {
     struct zkl_server *server = connection->server;
     struct zkl_deferred *deferred =
-        zkl_allocate(&server->allocator, sizeof *deferred + bytes.size);
+        zkl_allocate(&server->connections_account.hook, sizeof *deferred + bytes.size);
     if (deferred == NULL) {
         zkl_connection_starve(connection, "no memory for its request");
         return NULL;
@@ -145,7 +145,7 @@ void zkl_order_resume(struct zkl_connection *connection)
         server->deferred_bytes -= deferred->size;
         zkl_connection_answered(connection);
         answer_deferred(connection, deferred);
-        zkl_release(&server->allocator, deferred, sizeof *deferred + deferred->size);
+        zkl_release(&server->connections_account.hook, deferred, sizeof *deferred + deferred->size);
     }
     if (connection->phase == ZKL_PHASE_OPEN) wait_for_first(connection);
 }

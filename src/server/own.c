@@ -104,15 +104,22 @@ void zkl_read_who_am_i(const struct zkl_read *read)
 
 /* --- watches ------------------------------------------------------------------ */
 
+/* One watch that finds no memory is refused, and its client knows. Of those that a client sets
+ * again after it was away it would not know which are lacking: it is to come back. */
 bool zkl_read_watch(const struct zkl_read *read, struct zkl_slice path, uint32_t kind)
 {
     struct zkl_connection *connection = read->connection;
+    int32_t op = read->request->op;
     if (zkl_watch_add(&read->server->watches, &connection->watches, path, kind)) return true;
-    bool many = connection->watches.count >= ZKL_WATCHES_PER_CONNECTION;
-    zkl_news(read->server, many ? ZKL_NEWS_PROTOCOL : ZKL_NEWS_NOMEM, connection,
-             connection->session_id, (int64_t)connection->watches.count,
-             many ? "too many watches" : "no memory for its watches");
-    zkl_connection_end(connection, ZKL_CLOSE_AT_ONCE);
+    if (connection->watches.count >= ZKL_WATCHES_PER_CONNECTION) {
+        zkl_news(read->server, ZKL_NEWS_PROTOCOL, connection, connection->session_id,
+                 (int64_t)connection->watches.count, "too many watches");
+        zkl_connection_end(connection, ZKL_CLOSE_AT_ONCE);
+    } else if (op == ZKL_OP_SET_WATCHES || op == ZKL_OP_SET_WATCHES2) {
+        zkl_connection_starve(connection, "no memory for its watches");
+    } else {
+        zkl_read_code(read, ZKL_CODE_QUOTAEXCEEDED);
+    }
     return false;
 }
 

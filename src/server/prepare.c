@@ -118,12 +118,6 @@ int32_t zkl_prepare_write(struct zkl_preparing *p, const struct zkl_txn *txn)
     return 0;
 }
 
-bool zkl_prepare_full(const struct zkl_server *server, size_t size)
-{
-    size_t most = server->options.memory_max;
-    return most != 0 && (server->memory_bytes > most || size > most - server->memory_bytes);
-}
-
 /* --- one node -------------------------------------------------------------------- */
 
 static int32_t check_version(int32_t asked, int32_t current)
@@ -223,7 +217,7 @@ static int32_t judge_set_data(struct zkl_preparing *p, const struct zkl_request 
     size_t before = (size_t)node->record.stat.data_length, after = request->data.size;
     int32_t code = zkl_usage_judge(p, node->path, 0, (int64_t)after - (int64_t)before);
     if (code != 0) return code;
-    if (after > before && zkl_prepare_full(p->server, after - before)) {
+    if (zkl_memory_full(p->server, zkl_memory_needed(p->server, after, before))) {
         return ZKL_CODE_QUOTAEXCEEDED;
     }
     return check_version(request->version, node->record.stat.version);
@@ -272,7 +266,7 @@ static int32_t prepare_set_acl(struct zkl_preparing *p, const struct zkl_request
     code = check_version(request->version, node.record.stat.aversion);
     if (code != 0) return code;
     size_t before = zkl_acls_list(tree->acls, node.record.acl).size;
-    if (txn.acl.size > before && zkl_prepare_full(p->server, txn.acl.size - before)) {
+    if (txn.acl.size > before && zkl_memory_full(p->server, txn.acl.size - before)) {
         return ZKL_CODE_QUOTAEXCEEDED;
     }
     if (!zkl_tree_reserve_set_acl(tree, txn.acl, &change->reserved)) return ZKL_PREPARE_NOMEM;

@@ -52,8 +52,6 @@ int32_t zkl_prepare_acl(struct zkl_preparing *p, struct zkl_vector asked, size_t
 /* Room behind the payload; its limit is -8. */
 int32_t zkl_prepare_room(struct zkl_preparing *p, size_t size);
 int32_t zkl_prepare_write(struct zkl_preparing *p, const struct zkl_txn *txn);
-/* Whether `size` more bytes are too many: options.memory_max. */
-bool zkl_prepare_full(const struct zkl_server *server, size_t size);
 
 static inline struct zkl_writer zkl_prepare_writer(const struct zkl_preparing *p)
 {

@@ -95,8 +95,10 @@ static int32_t judge(struct zkl_preparing *p, const struct zkl_request *request,
     }
     int32_t code = zkl_usage_judge(p, txn->path, 1, (int64_t)request->data.size);
     if (code != 0) return code;
-    size_t size = sizeof(struct zkl_node) + txn->path.size + request->data.size;
-    if (zkl_prepare_full(server, size)) return ZKL_CODE_QUOTAEXCEEDED;
+    size_t node_size = offsetof(struct zkl_node, name) + zkl_path_name(txn->path).size;
+    size_t needed = zkl_memory_needed(server, node_size, 0) +
+                    zkl_memory_needed(server, request->data.size, 0);
+    if (zkl_memory_full(server, needed)) return ZKL_CODE_QUOTAEXCEEDED;
     txn->parent_cversion = zkl_next_version(number);
     return 0;
 }

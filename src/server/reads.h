@@ -24,7 +24,7 @@ static inline struct zkl_reply_header zkl_read_header(const struct zkl_read *rea
 }
 
 /* own.c */
-/* false: the connection is ending. */
+/* false: the request is answered with why not, or the connection is ending. */
 bool zkl_read_watch(const struct zkl_read *read, struct zkl_slice path, uint32_t kind);
 void zkl_read_add_watch(const struct zkl_read *read);
 void zkl_read_check_or_remove(const struct zkl_read *read);

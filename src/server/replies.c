@@ -177,7 +177,8 @@ static void defer_answer(struct zkl_connection *connection, const struct zkl_pro
                          size_t size, enum zkl_ending ending)
 {
     struct zkl_server *server = connection->server;
-    struct zkl_deferred *deferred = zkl_allocate(&server->allocator, sizeof *deferred + size);
+    struct zkl_deferred *deferred =
+        zkl_allocate(&server->connections_account.hook, sizeof *deferred + size);
     if (deferred == NULL) {
         zkl_connection_starve(connection, "no memory for its output");
         return;

@@ -8,19 +8,6 @@
 enum { TICKS_MIN = 2, TICKS_MAX = 20, OUTSTANDING_MAX = 1000 };
 enum { REAP_INTERVAL_MS = 60000, REAP_PER_MINUTE = 10000, DIGEST_INTERVAL = 128 };
 
-/* --- memory ------------------------------------------------------------------- */
-
-static void *count_memory(void *context, void *block, size_t old_size, size_t new_size)
-{
-    struct zkl_server *server = context;
-    void *moved =
-        server->outer.allocate(server->outer.context, block, old_size, new_size);
-    if (new_size > 0 && moved == NULL) return NULL;
-    server->memory_bytes += new_size;
-    server->memory_bytes -= old_size;
-    return moved;
-}
-
 /* --- options ------------------------------------------------------------------ */
 
 static struct zkl_slice *option_text(struct zkl_server_options *options, size_t index)
@@ -83,8 +70,8 @@ static void init_lists(struct zkl_server *server)
     zkl_list_init(&server->handshakes);
     zkl_list_init(&server->stopped);
     zkl_list_init(&server->reap_cursor);
-    zkl_map_init(&server->addresses, &server->allocator);
-    zkl_blocks_init(&server->blocks, &server->allocator);
+    zkl_map_init(&server->addresses, &server->connections_account.hook);
+    zkl_blocks_init(&server->blocks, &server->connections_account);
 }
 
 /* Each part frees what it has, also after an init that failed half-way. */
@@ -92,7 +79,7 @@ enum stage { STAGE_TEXTS, STAGE_TREE, STAGE_SESSIONS, STAGE_PREP, STAGE_ALL };
 
 static void free_server(struct zkl_server *server, enum stage reached)
 {
-    struct zkl_allocator outer = server->outer;
+    struct zkl_allocator outer = server->data_account.outer;
     if (reached >= STAGE_ALL) zkl_prep_free(server);
     if (reached >= STAGE_PREP) {
         zkl_watches_table_free(&server->watches);
@@ -112,10 +99,10 @@ static enum stage init_parts(struct zkl_server *server, const struct zkl_server_
         return STAGE_TREE;
     }
     server->acls = server->tree.acls;
-    if (!zkl_sessions_init(&server->sessions, &server->allocator, &server->options)) {
+    if (!zkl_sessions_init(&server->sessions, &server->sessions_account.hook, &server->options)) {
         return STAGE_SESSIONS;
     }
-    zkl_watches_table_init(&server->watches, &server->allocator, options->seed);
+    zkl_watches_table_init(&server->watches, &server->watches_account.hook, options->seed);
     return zkl_prep_init(server) ? STAGE_ALL : STAGE_PREP;
 }
 
@@ -124,9 +111,12 @@ struct zkl_server *zkl_server_new(const struct zkl_server_options *options)
     struct zkl_server *server = zkl_allocate(&options->allocator, sizeof *server);
     if (server == NULL) return NULL;
     memset(server, 0, sizeof *server);
-    server->outer = options->allocator;
-    server->allocator = (struct zkl_allocator) { count_memory, server };
-    server->memory_bytes = sizeof *server;
+    zkl_account_init(&server->data_account, &options->allocator);
+    zkl_account_init(&server->sessions_account, &options->allocator);
+    zkl_account_init(&server->watches_account, &options->allocator);
+    zkl_account_init(&server->connections_account, &options->allocator);
+    server->allocator = server->data_account.hook;
+    server->data_account.bytes = sizeof *server;
     server->options = *options;
     fill_in_defaults(&server->options);
     server->settled = true; /* nothing is restored yet: the new tree is exact */
@@ -183,6 +173,7 @@ void zkl_server_start(struct zkl_server *server, struct zkl_clock clock)
     zkl_sessions_begin(&server->sessions, server->options.server_id, clock);
     zkl_sessions_restart(&server->sessions, clock.now_ms);
     zkl_prep_begin(server);
+    zkl_memory_limit(server);
     server->serving = true;
     server->started_ms = server->last_tick_ms = clock.now_ms;
     server->next_reap_ms = clock.now_ms + server->options.reap_interval_ms;
@@ -388,7 +379,7 @@ void zkl_server_count(const struct zkl_server *server, struct zkl_server_counts 
         .connections = server->connection_count,
         .outstanding = server->outstanding,
         .data_bytes = server->tree.data_bytes,
-        .memory_bytes = server->memory_bytes,
+        .memory_bytes = zkl_memory_bytes(server),
         .frames_in = server->received,
         .frames_out = server->sent,
         .bytes_in = server->bytes_in,

@@ -56,7 +56,7 @@ void zkl_watches_table_init(struct zkl_watches_table *table,
 void zkl_watches_table_free(struct zkl_watches_table *table);
 void zkl_watch_list_init(struct zkl_watch_list *list, struct zkl_connection *connection);
 /* One kind. Adding what is there changes nothing. false: out of memory, or the connection has
- * ZKL_WATCHES_PER_CONNECTION already; nothing changed, and it is to be closed. */
+ * ZKL_WATCHES_PER_CONNECTION already and is to be closed; nothing changed. */
 bool zkl_watch_add(struct zkl_watches_table *table, struct zkl_watch_list *list,
                    struct zkl_slice path, uint32_t kind);
 /* Takes kinds away; returns those that were there. */

@@ -56,17 +56,17 @@ static void tell(const struct zkl_server_event *event)
                 peer, (unsigned long long)event->number);
         break;
     case ZKL_NEWS_CONNECTION_LIMIT:
-        zkl_log(ZKL_LOG_CHATTER, "%s turned away: too many connections%s%s", peer, colon, detail);
+        zkl_log(ZKL_LOG_CHATTER, "%s turned away: %s", peer, detail);
         break;
     case ZKL_NEWS_PROTOCOL:
-        zkl_log(ZKL_LOG_CHATTER, "%s cut off: not ZooKeeper's protocol%s%s", peer, colon, detail);
+        zkl_log(ZKL_LOG_CHATTER, "%s cut off: %s", peer, detail);
         break;
     case ZKL_NEWS_SLOW:
         zkl_log(ZKL_LOG_CHATTER, "%s cut off: it does not read, and %lld bytes wait for it", peer,
                 number);
         break;
     case ZKL_NEWS_NOMEM:
-        zkl_log(ZKL_LOG_WARNING, "%s cut off: no memory for its answers", peer);
+        zkl_log(ZKL_LOG_CHATTER, "%s cut off: %s", peer, detail);
         break;
     case ZKL_NEWS_STALL:
         zkl_log(ZKL_LOG_WARNING,

@@ -515,6 +515,17 @@ while True:
       assert.equal(0, (select(2, link:reply())))
     end)
 
+    it("more requests half sent than memoryLimitInMb lets in", function()
+      local server = serve_config("memoryLimitInMb=16\nmaxClientCnxns=0\n")
+      for _ = 1, 20 do
+        local link = open(server.port)
+        link:handshake()
+        link:write(frames.i32(1000000) .. ("x"):rep(900000))
+      end
+      server:logs("127.0.0.1:%d+ cut off: no memory for its request")
+      goes_on(server)
+    end)
+
     it("requests larger than jute.maxbuffer", function()
       local server = serve_config("jute.maxbuffer=2000\n")
       local link = open(server.port)

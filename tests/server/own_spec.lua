@@ -298,20 +298,39 @@ describe("watches", function()
     end)
   end)
 
-  it("that find no memory cost their connection and nothing else", function()
-    for fail = 1, 3 do
+  it("that find no memory are refused, and nothing else changes", function()
+    local refused = 0
+    for fail = 1, 4 do
       local d = h:attach()
+      local before = h.server:count().watches
       h.server:fail(fail)
       d:send("add_watch", { path = "/n" .. fail, kind = 0 })
       h.server:fail(0)
-      if d.gone then
+      local answer = d:brief()[1]
+      if d.gone then -- it was the answer that found none
         assert.are.equal("at once", d.gone)
         local news = h:news()
         assert.are.equal("nomem", news[#news])
+      elseif answer == "1 QUOTAEXCEEDED" then
+        refused = refused + 1
+        assert.are.equal(before, h.server:count().watches)
+        assert.are.equal("OK", d:code("add_watch", { path = "/n" .. fail, kind = 0 }))
       else
-        assert.are.same({ "1 OK" }, d:brief())
+        assert.are.equal("1 OK", answer)
       end
       assert.are.equal("OK", c:code("exists", { path = "/" }))
     end
+    assert.is_true(refused > 0)
+  end)
+
+  it("that are set again and find no memory cost their connection", function()
+    local d = h:attach()
+    h.server:fail(1)
+    d:send("set_watches", { zxid = "0x0", data_watches = {}, exist_watches = { "/none" },
+      child_watches = {} })
+    h.server:fail(0)
+    assert.are.equal("at once", d.gone)
+    local news = h:news()
+    assert.are.equal("nomem", news[#news])
   end)
 end)

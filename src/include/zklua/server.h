@@ -59,7 +59,10 @@ struct zkl_server_options {
     bool sessions_keep;             /* sessions end only when they are closed, or by
                                        zkl_server_expire: `memory:` */
     size_t frame_size_max;          /* ZKL_REQUEST_SIZE_MAX_DEFAULT: jute.maxbuffer */
-    size_t memory_max;              /* 0: none. Above it writes that add are refused by -125 */
+    size_t memory_max;              /* 0: none. Of all that the server takes; kinds of things
+                                       have shares of it (server/memory.c): writes that add and
+                                       watches are refused by -125, who needs more for sessions
+                                       or buffers is closed; what is restored is let in */
     uint32_t connection_max;        /* 0: none. maxCnxns */
     uint32_t connection_per_address_max; /* 0: none. maxClientCnxns; not for Unix sockets */
     uint32_t outstanding_max;       /* 1000: globalOutstandingLimit */
@@ -218,9 +221,9 @@ enum zkl_news {
     ZKL_NEWS_SESSION_REFUSED,  /* unknown, or a wrong password */
     ZKL_NEWS_AHEAD,            /* a client has seen a zxid that is not ours yet */
     ZKL_NEWS_CONNECTION_LIMIT, /* refused by connection_max or ..._per_address_max */
-    ZKL_NEWS_PROTOCOL,         /* bytes that are not ZooKeeper's; closed */
+    ZKL_NEWS_PROTOCOL,         /* what it did was not ZooKeeper's protocol; closed */
     ZKL_NEWS_SLOW,             /* does not read what it asked for; closed */
-    ZKL_NEWS_NOMEM,            /* no memory for its output; closed */
+    ZKL_NEWS_NOMEM,            /* no memory for what it needs; closed */
     ZKL_NEWS_STALL             /* the driver was late by `number` ms; sessions were given it */
 };
 struct zkl_server_event {
