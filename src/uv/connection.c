@@ -12,11 +12,16 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "uv/host.h"
 #include "uv/log.h"
 
-enum { WRITE_MAX = 256 * 1024 }; /* in one request to libuv: what is sent is told in pieces */
+enum {
+    WRITE_MAX = 256 * 1024, /* in one request to libuv: what is sent is told in pieces */
+    ACCEPT_MAX = 64,        /* in one turn: those who are served wait for it */
+    ACCEPT_AGAIN_MS = 100   /* after a failure */
+};
 
 enum connection_state {
     STATE_SERVED,
@@ -283,41 +288,28 @@ static void shed(struct zkl_host *host, int64_t now_ms)
     host->shed_told_ms = now_ms;
 }
 
-static int init_socket(struct connection *connection, const uv_stream_t *listener)
+static int init_socket(struct connection *connection, int accepted, bool is_unix)
 {
     uv_loop_t *loop = &connection->host->loop;
-    return listener->type == UV_TCP ? uv_tcp_init(loop, &connection->socket.tcp)
-                                    : uv_pipe_init(loop, &connection->socket.pipe, 0);
+    int status;
+    if (is_unix) {
+        status = uv_pipe_init(loop, &connection->socket.pipe, 0);
+        if (status == 0) status = uv_pipe_open(&connection->socket.pipe, accepted);
+    } else {
+        status = uv_tcp_init(loop, &connection->socket.tcp);
+        if (status == 0) status = uv_tcp_open(&connection->socket.tcp, accepted);
+        if (status == 0) uv_tcp_nodelay(&connection->socket.tcp, 1);
+    }
+    return status;
 }
 
-void zkl_host_accept(uv_stream_t *listener, int status)
+/* Begins to serve an accepted socket, or turns it away. */
+static void begin(struct connection *connection)
 {
-    struct zkl_host *host = listener->data;
-    if (status != 0) {
-        zkl_log(ZKL_LOG_CHATTER, "a connection could not be accepted: %s", uv_strerror(status));
-        return;
-    }
-    struct connection *connection = calloc(1, sizeof *connection);
-    if (connection == NULL) {
-        /* libuv tells of nobody else at this socket until this one is accepted. */
-        host->unaccepted[host->unaccepted_count++] = listener;
-        return;
-    }
-    connection->host = host;
-    connection->socket.handle.data = connection;
-    zkl_list_init(&connection->link);
-    if (init_socket(connection, listener) != 0) {
-        free(connection);
-        return;
-    }
-    host->open_count++;
-    if (uv_accept(listener, &connection->socket.stream) != 0) {
-        cut(connection);
-        return;
-    }
+    struct zkl_host *host = connection->host;
     struct zkl_clock clock = zkl_host_clock();
-    if (host->open_count > host->open_max || host->stopping) {
-        if (!host->stopping) shed(host, clock.now_ms);
+    if (host->open_count > host->open_max) {
+        shed(host, clock.now_ms);
         cut(connection);
         return;
     }
@@ -330,15 +322,67 @@ void zkl_host_accept(uv_stream_t *listener, int status)
     }
     zkl_connection_set_user(connection->core, connection);
     zkl_list_push(&host->connections, &connection->link);
-    if (listener->type == UV_TCP) uv_tcp_nodelay(&connection->socket.tcp, 1);
     set_reading(connection, true);
 }
 
-void zkl_host_accept_again(struct zkl_host *host)
+/* Whoever waits stays where it is, in the kernel; the others are served as ever. */
+static void let_wait(struct zkl_host *host, int failure)
 {
-    size_t count = host->unaccepted_count;
-    host->unaccepted_count = 0;
-    for (size_t i = 0; i < count; i++) zkl_host_accept(host->unaccepted[i], 0);
+    if (host->accept_failure == 0) {
+        zkl_log(ZKL_LOG_WARNING, "new connections have to wait: %s", uv_strerror(failure));
+    }
+    host->accept_failure = failure;
+    host->accept_at_ms = zkl_host_clock().now_ms + ACCEPT_AGAIN_MS;
+    zkl_listeners_pause(host->listeners);
+}
+
+int64_t zkl_host_accept_again(struct zkl_host *host, int64_t now_ms)
+{
+    if (now_ms >= host->accept_at_ms) {
+        host->accept_at_ms = ZKL_NEVER;
+        zkl_listeners_resume(host->listeners);
+    }
+    return host->accept_at_ms;
+}
+
+/* What a client needs is there before it is accepted: afterwards it could only be lost. */
+static int accept_one(struct zkl_host *host, struct zkl_listener *listener)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (connection == NULL) return UV_ENOMEM;
+    int accepted = zkl_listener_accept(listener);
+    if (accepted < 0) {
+        free(connection);
+        return accepted;
+    }
+    connection->host = host;
+    connection->socket.handle.data = connection;
+    zkl_list_init(&connection->link);
+    host->open_count++;
+    if (init_socket(connection, accepted, zkl_listener_is_unix(listener)) == 0) {
+        begin(connection);
+    } else {
+        close(accepted);
+        cut(connection);
+    }
+    return 0;
+}
+
+void zkl_host_accept(struct zkl_listener *listener, void *user)
+{
+    struct zkl_host *host = user;
+    for (int i = 0; i < ACCEPT_MAX; i++) {
+        int status = accept_one(host, listener);
+        if (status == UV_EAGAIN) return;
+        if (status != 0) {
+            let_wait(host, status);
+            return;
+        }
+        if (host->accept_failure != 0) {
+            host->accept_failure = 0;
+            zkl_log(ZKL_LOG_INFO, "new connections are accepted again");
+        }
+    }
 }
 
 /* --- all of them ------------------------------------------------------------------- */

@@ -47,16 +47,17 @@ struct zkl_host {
     size_t lingering_count;
     uint64_t shed;               /* turned away for want of descriptors, since it was told */
     int64_t shed_told_ms;
-    uv_stream_t *unaccepted[ZKL_LISTENERS_MAX]; /* listeners that wait for memory */
-    size_t unaccepted_count;
+    int accept_failure;          /* of libuv's: new clients wait; 0: they are taken */
+    int64_t accept_at_ms;        /* when it is tried again, ZKL_NEVER: it is being tried */
     uint8_t input[ZKL_INPUT_SIZE];
 };
 
 struct zkl_clock zkl_host_clock(void);
 
 /* connection.c */
-void zkl_host_accept(uv_stream_t *listener, int status);
-void zkl_host_accept_again(struct zkl_host *host); /* of `unaccepted` */
+void zkl_host_accept(struct zkl_listener *listener, void *host);
+/* Tries again what has failed, when its time has come; when that is, or ZKL_NEVER. */
+int64_t zkl_host_accept_again(struct zkl_host *host, int64_t now_ms);
 /* Carries out what the core wants of its connections: writes, reading on or off, ends. */
 void zkl_host_flush(struct zkl_host *host);
 /* Cuts off those whose time to hang up is over; when the next one's is, or ZKL_NEVER. */

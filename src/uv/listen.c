@@ -1,5 +1,5 @@
 #define _POSIX_C_SOURCE 200809L
-#define _DEFAULT_SOURCE /* SOCK_CLOEXEC */
+#define _GNU_SOURCE /* accept4 */
 
 #include "uv/listen.h"
 
@@ -16,22 +16,23 @@
 
 enum { HOST_MAX = 255 };
 
-struct listener {
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } as;
-    bool is_pipe;
+#define UNIX_PREFIX "unix:"
+
+struct zkl_listener {
+    uv_poll_t poll; /* of `socket`, once it listens */
+    int socket;
+    bool is_unix, polled;
     struct zkl_listeners *all;
-    char name[HOST_MAX + 64]; /* as bound; "" while it is not */
+    char name[HOST_MAX + 64]; /* as bound */
 };
 
 struct zkl_listeners {
     uv_loop_t *loop;
-    size_t count, open; /* open: handles that the loop has not closed yet */
-    struct listener each[ZKL_LISTENERS_MAX];
+    zkl_waiting_fn *on_waiting;
+    void *user;
+    size_t count;
+    size_t polled; /* handles that the loop has not closed yet */
+    struct zkl_listener each[ZKL_LISTENERS_MAX];
 };
 
 /* An address in its parts. */
@@ -83,7 +84,9 @@ static int parse(const char *text, struct address *address, struct zkl_listener_
 {
     memset(address, 0, sizeof *address);
     address->port = ZKL_PORT_DEFAULT;
-    if (strncmp(text, "unix:", 5) == 0) return parse_unix(text + 5, text, address, error);
+    if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0) {
+        return parse_unix(text + strlen(UNIX_PREFIX), text, address, error);
+    }
 
     const char *host = text;
     size_t host_size;
@@ -120,69 +123,86 @@ bool zkl_listen_address_check(const char *text, struct zkl_listener_error *error
 
 /* --- binding ------------------------------------------------------------------- */
 
+static int last_error(void)
+{
+    return uv_translate_sys_error(errno);
+}
+
 static void on_closed(uv_handle_t *handle)
 {
-    struct listener *listener = (struct listener *)(void *)handle;
+    struct zkl_listener *listener = handle->data;
     struct zkl_listeners *all = listener->all;
-    if (--all->open == 0) free(all);
+    if (--all->polled == 0) free(all);
 }
 
 void zkl_listeners_close(struct zkl_listeners *listeners)
 {
-    if (listeners->open == 0) {
-        free(listeners);
-        return;
-    }
     for (size_t i = 0; i < listeners->count; i++) {
-        uv_close(&listeners->each[i].as.handle, on_closed);
+        struct zkl_listener *listener = &listeners->each[i];
+        if (listener->polled) uv_close((uv_handle_t *)&listener->poll, on_closed);
+        if (listener->is_unix) unlink(listener->name + strlen(UNIX_PREFIX));
+        close(listener->socket);
     }
+    if (listeners->polled == 0) free(listeners);
 }
 
-/* The next listener, whose handle the caller initializes: then it counts. NULL: no room. */
-static struct listener *reserve(struct zkl_listeners *all)
+/* A new socket. < 0: an error of libuv's. */
+static int make_socket(int family)
 {
+    const int on = 1;
+    const int off = 0;
+    int made = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (made < 0) return last_error();
+    /* A server that starts again is not to wait for connections of the one before. */
+    bool set = family == AF_UNIX || setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0;
+    if (set && family == AF_INET6) {
+        set = setsockopt(made, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0;
+    }
+    if (set) return made;
+    int status = last_error();
+    close(made);
+    return status;
+}
+
+/* A listener bound to `address`, whose name is the caller's to write; NULL: *status says why. */
+static struct zkl_listener *bind_socket(struct zkl_listeners *all, const struct sockaddr *address,
+                                        socklen_t size, int *status)
+{
+    *status = UV_ENOBUFS;
     if (all->count == ZKL_LISTENERS_MAX) return NULL;
-    struct listener *listener = &all->each[all->count];
+    int made = *status = make_socket(address->sa_family);
+    if (made < 0) return NULL;
+    if (bind(made, address, size) != 0) {
+        *status = last_error();
+        close(made);
+        return NULL;
+    }
+    struct zkl_listener *listener = &all->each[all->count++];
     listener->all = all;
+    listener->socket = made;
+    listener->is_unix = address->sa_family == AF_UNIX;
     return listener;
 }
 
-static void commit(struct zkl_listeners *all)
+static int bind_tcp(struct zkl_listeners *all, const struct sockaddr *address, socklen_t size)
 {
-    all->count++;
-    all->open++;
-}
-
-/* Writes the address of a bound TCP listener into its name. libuv tells here that the port was in
- * use when it was bound. */
-static int name_tcp(struct listener *listener)
-{
-    struct sockaddr_storage bound;
-    int size = sizeof bound;
-    int status = uv_tcp_getsockname(&listener->as.tcp, (struct sockaddr *)&bound, &size);
-    if (status != 0) return status;
+    int status;
+    struct zkl_listener *listener = bind_socket(all, address, size, &status);
+    if (listener == NULL) return status;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } name;
+    socklen_t name_size = sizeof name;
     char host[HOST_MAX];
-    if (bound.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&bound;
-        uv_ip6_name(v6, host, sizeof host);
-        snprintf(listener->name, sizeof listener->name, "[%s]:%d", host, ntohs(v6->sin6_port));
-    } else {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&bound;
-        uv_ip4_name(v4, host, sizeof host);
-        snprintf(listener->name, sizeof listener->name, "%s:%d", host, ntohs(v4->sin_port));
-    }
+    if (getsockname(listener->socket, &name.any, &name_size) != 0) return last_error();
+    bool is_v6 = name.any.sa_family == AF_INET6;
+    if (is_v6) uv_ip6_name(&name.v6, host, sizeof host);
+    else uv_ip4_name(&name.v4, host, sizeof host);
+    snprintf(listener->name, sizeof listener->name, is_v6 ? "[%s]:%d" : "%s:%d", host,
+             ntohs(is_v6 ? name.v6.sin6_port : name.v4.sin_port));
     return 0;
-}
-
-static int bind_tcp(struct zkl_listeners *all, const struct sockaddr *socket_address)
-{
-    struct listener *listener = reserve(all);
-    if (listener == NULL) return UV_ENOBUFS;
-    int status = uv_tcp_init(all->loop, &listener->as.tcp);
-    if (status != 0) return status;
-    commit(all);
-    status = uv_tcp_bind(&listener->as.tcp, socket_address, 0);
-    return status != 0 ? status : name_tcp(listener);
 }
 
 /* Both families with one socket; a machine without IPv6 gets the other alone. */
@@ -191,10 +211,10 @@ static int bind_any(struct zkl_listeners *all, int port)
     struct sockaddr_in6 v6;
     struct sockaddr_in v4;
     uv_ip6_addr("::", port, &v6);
-    int status = bind_tcp(all, (const struct sockaddr *)&v6);
+    int status = bind_tcp(all, (const struct sockaddr *)&v6, sizeof v6);
     if (status != UV_EAFNOSUPPORT && status != UV_EADDRNOTAVAIL) return status;
     uv_ip4_addr("0.0.0.0", port, &v4);
-    return bind_tcp(all, (const struct sockaddr *)&v4);
+    return bind_tcp(all, (const struct sockaddr *)&v4, sizeof v4);
 }
 
 static int bind_host(struct zkl_listeners *all, const char *text, const struct address *address,
@@ -208,7 +228,7 @@ static int bind_host(struct zkl_listeners *all, const char *text, const struct a
     if (status != 0) return fail(error, "%s: %s", text, gai_strerror(status));
     int uv_status = 0;
     for (struct addrinfo *i = found; i != NULL && uv_status == 0; i = i->ai_next) {
-        uv_status = bind_tcp(all, i->ai_addr);
+        uv_status = bind_tcp(all, i->ai_addr, i->ai_addrlen);
     }
     freeaddrinfo(found);
     return uv_status == 0 ? 0 : fail(error, "%s: %s", text, uv_strerror(uv_status));
@@ -216,13 +236,11 @@ static int bind_host(struct zkl_listeners *all, const char *text, const struct a
 
 /* Whether a server answers at this Unix socket; -1 with errno set: it cannot be known. A socket
  * file that a dead server has left refuses. */
-static int is_served(const char *path)
+static int is_served(const struct sockaddr_un *name)
 {
-    struct sockaddr_un name = { .sun_family = AF_UNIX };
-    memcpy(name.sun_path, path, strlen(path));
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (probe < 0) return -1;
-    int status = connect(probe, (const struct sockaddr *)&name, sizeof name);
+    int status = connect(probe, (const struct sockaddr *)name, sizeof *name);
     int reason = errno;
     close(probe);
     if (status == 0) return 1;
@@ -230,29 +248,27 @@ static int is_served(const char *path)
     return reason == ECONNREFUSED ? 0 : -1;
 }
 
-static int clear_old_socket(const char *path)
+static int clear_old_socket(const struct sockaddr_un *name)
 {
     struct stat there;
-    if (lstat(path, &there) != 0) return errno == ENOENT ? 0 : uv_translate_sys_error(errno);
+    if (lstat(name->sun_path, &there) != 0) return errno == ENOENT ? 0 : last_error();
     if (!S_ISSOCK(there.st_mode)) return UV_EEXIST;
-    int served = is_served(path);
-    if (served != 0) return served > 0 ? UV_EADDRINUSE : uv_translate_sys_error(errno);
-    return unlink(path) == 0 ? 0 : uv_translate_sys_error(errno);
+    int served = is_served(name);
+    if (served != 0) return served > 0 ? UV_EADDRINUSE : last_error();
+    return unlink(name->sun_path) == 0 ? 0 : last_error();
 }
 
 static int bind_unix(struct zkl_listeners *all, const char *path)
 {
-    struct listener *listener = reserve(all);
-    if (listener == NULL) return UV_ENOBUFS;
-    int status = clear_old_socket(path);
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    memcpy(name.sun_path, path, strlen(path));
+    int status = clear_old_socket(&name);
     if (status != 0) return status;
-    status = uv_pipe_init(all->loop, &listener->as.pipe, 0);
-    if (status != 0) return status;
-    listener->is_pipe = true;
-    commit(all);
-    status = uv_pipe_bind(&listener->as.pipe, path);
-    if (status == 0) snprintf(listener->name, sizeof listener->name, "unix:%s", path);
-    return status;
+    struct zkl_listener *listener = bind_socket(all, (const struct sockaddr *)&name, sizeof name,
+                                                &status);
+    if (listener == NULL) return status;
+    snprintf(listener->name, sizeof listener->name, UNIX_PREFIX "%s", path);
+    return 0;
 }
 
 static int bind_one(struct zkl_listeners *all, const char *text, struct zkl_listener_error *error)
@@ -281,31 +297,90 @@ struct zkl_listeners *zkl_listeners_bind(uv_loop_t *loop, const char *const *add
     for (size_t i = 0; i < count; i++) {
         if (bind_one(all, addresses[i], error) == 0) continue;
         zkl_listeners_close(all);
-        uv_run(loop, UV_RUN_NOWAIT); /* the handles' memory goes with their last turn */
         return NULL;
     }
     return all;
 }
 
-int zkl_listeners_open(struct zkl_listeners *listeners, int backlog,
-                       uv_connection_cb on_connection, void *user,
-                       struct zkl_listener_error *error)
+/* --- accepting --------------------------------------------------------------------
+ *
+ * libuv's own uv_listen tries again without end what fails for want of descriptors or memory,
+ * and nobody is served meanwhile: so the sockets are polled, and accept() is ours. */
+
+static void on_poll(uv_poll_t *poll, int status, int events)
 {
+    struct zkl_listener *listener = poll->data;
+    (void)status; /* accept() will say it */
+    (void)events;
+    listener->all->on_waiting(listener, listener->all->user);
+}
+
+static int open_one(struct zkl_listener *listener, int backlog)
+{
+    if (listen(listener->socket, backlog) != 0) return last_error();
+    int status = uv_poll_init(listener->all->loop, &listener->poll, listener->socket);
+    if (status != 0) return status;
+    listener->poll.data = listener;
+    listener->polled = true;
+    listener->all->polled++;
+    return uv_poll_start(&listener->poll, UV_READABLE, on_poll);
+}
+
+int zkl_listeners_open(struct zkl_listeners *listeners, int backlog, zkl_waiting_fn *on_waiting,
+                       void *user, struct zkl_listener_error *error)
+{
+    listeners->on_waiting = on_waiting;
+    listeners->user = user;
     for (size_t i = 0; i < listeners->count; i++) {
-        struct listener *listener = &listeners->each[i];
-        if (listener->name[0] == '\0') continue;
-        listener->as.handle.data = user;
-        int status = uv_listen(&listener->as.stream, backlog, on_connection);
-        if (status != 0) return fail(error, "%s: %s", listener->name, uv_strerror(status));
+        int status = open_one(&listeners->each[i], backlog);
+        if (status != 0) {
+            return fail(error, "%s: %s", listeners->each[i].name, uv_strerror(status));
+        }
     }
     return 0;
 }
 
+int zkl_listener_accept(struct zkl_listener *listener)
+{
+    while (true) {
+        int accepted = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (accepted >= 0) return accepted;
+        switch (errno) {
+        case EAGAIN: return UV_EAGAIN;
+        case EMFILE: case ENFILE: case ENOBUFS: case ENOMEM: return last_error();
+        case EBADF: case EFAULT: case EINVAL: case ENOTSOCK:
+            ZKL_ASSERT(false); /* ours */
+            return last_error();
+        default: break; /* it was about a client, which has gone: the next one */
+        }
+    }
+}
+
+bool zkl_listener_is_unix(const struct zkl_listener *listener)
+{
+    return listener->is_unix;
+}
+
+void zkl_listeners_pause(struct zkl_listeners *listeners)
+{
+    for (size_t i = 0; i < listeners->count; i++) uv_poll_stop(&listeners->each[i].poll);
+}
+
+void zkl_listeners_resume(struct zkl_listeners *listeners)
+{
+    for (size_t i = 0; i < listeners->count; i++) {
+        int status = uv_poll_start(&listeners->each[i].poll, UV_READABLE, on_poll);
+        ZKL_ASSERT(status == 0); /* it fails for handles that are being closed alone */
+    }
+}
+
+/* --- what they are called ----------------------------------------------------------- */
+
 int zkl_listeners_port(const struct zkl_listeners *listeners)
 {
     for (size_t i = 0; i < listeners->count; i++) {
-        const struct listener *listener = &listeners->each[i];
-        if (listener->is_pipe || listener->name[0] == '\0') continue;
+        const struct zkl_listener *listener = &listeners->each[i];
+        if (listener->is_unix) continue;
         return atoi(strrchr(listener->name, ':') + 1);
     }
     return -1;
@@ -316,9 +391,8 @@ void zkl_listeners_describe(const struct zkl_listeners *listeners, char *text, s
     size_t used = 0;
     text[0] = '\0';
     for (size_t i = 0; i < listeners->count && used < size; i++) {
-        const char *name = listeners->each[i].name;
-        if (name[0] == '\0') continue;
-        int more = snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", name);
+        int more = snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "",
+                            listeners->each[i].name);
         used += (size_t)more;
     }
 }

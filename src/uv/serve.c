@@ -20,8 +20,7 @@
 
 enum {
     CONFIG_TEXT_MAX = 2 * PATH_MAX + 1024,
-    ADDRESSES_TEXT_MAX = 2048,
-    RETRY_MS = 100 /* until a listener that found no memory is looked at again */
+    ADDRESSES_TEXT_MAX = 2048
 };
 
 struct zkl_clock zkl_host_clock(void)
@@ -80,7 +79,6 @@ static void begin_stop(struct zkl_host *host)
     host->stopping = true;
     zkl_listeners_close(host->listeners);
     host->listeners = NULL;
-    host->unaccepted_count = 0;
     zkl_host_stop_reading(host);
 }
 
@@ -119,7 +117,6 @@ static void turn(struct zkl_host *host)
         host->failed = true;
         begin_stop(host);
     }
-    if (host->unaccepted_count > 0) zkl_host_accept_again(host);
     zkl_host_flush(host);
     zkl_host_tell(host);
 }
@@ -134,9 +131,11 @@ static void on_pump(uv_check_t *check)
     }
     int64_t now_ms = zkl_host_clock().now_ms;
     int64_t next = zkl_host_linger(host, now_ms);
-    if (!host->stopping) next = earlier(next, zkl_server_deadline(host->server));
+    if (!host->stopping) {
+        next = earlier(next, zkl_server_deadline(host->server));
+        next = earlier(next, zkl_host_accept_again(host, now_ms));
+    }
     if (host->durable != NULL) next = earlier(next, zkl_durable_deadline(host->durable));
-    if (host->unaccepted_count > 0) next = earlier(next, now_ms + RETRY_MS);
     set_alarm(host, next, now_ms);
 }
 
@@ -335,7 +334,7 @@ int zkl_serve(const struct zkl_serve_options *options)
         return 1;
     }
     host->options = options;
-    host->alarm_at_ms = ZKL_NEVER;
+    host->alarm_at_ms = host->accept_at_ms = ZKL_NEVER;
     zkl_list_init(&host->connections);
     zkl_list_init(&host->draining);
     zkl_list_init(&host->lingering);
