@@ -274,11 +274,14 @@ struct zkl_recovery {
     int64_t snapshot_zxid;    /* what it began with; -1: nothing */
     bool fresh;               /* there was nothing at all */
     bool without_snapshot;    /* Apache would not start on this */
-    uint64_t replayed;
+    uint64_t replayed;        /* entries behind the snapshot, */
+    int64_t replayed_bytes;
+    size_t logs_read;         /* and the logs that were looked at for them */
     bool marked;
     struct zkl_mark mark;     /* as found */
     int64_t last_log;         /* the newest with entries, 0: none */
     int64_t last_log_end;     /* where they end */
+    int64_t last_log_size;    /* the file's: what is behind the end is zeros, or torn */
     int64_t torn_log;         /* to be cut at torn_at; 0: none */
     int64_t torn_at;          /* ZKL_LOG_HEADER_SIZE or less: no entry, to be removed */
     int64_t torn_size;

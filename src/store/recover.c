@@ -149,6 +149,7 @@ static int take_entry(struct walk *walk, const struct zkl_log_reader *reader,
     }
     walk->last = entry->zxid;
     walk->recovery->replayed++;
+    walk->recovery->replayed_bytes += (int64_t)entry->payload.size + ZKL_ENTRY_OVERHEAD;
     return 0;
 }
 
@@ -232,6 +233,7 @@ static int replay_log(struct walk *walk, size_t i)
     if (status == 0 && !first) {
         walk->recovery->last_log = reader.first_zxid;
         walk->recovery->last_log_end = reader.at;
+        walk->recovery->last_log_size = reader.size;
     }
     if (status == 0 && step == ZKL_STEP_FAILED) status = read_failed(walk, &reader, reader.error);
     if (status == 0 && step == ZKL_STEP_INVALID) status = judge_end(walk, &reader, i);
@@ -249,6 +251,7 @@ static int replay_logs(struct walk *walk)
     }
     int status = 0;
     for (size_t i = start; i < walk->logs.count && status == 0; i++) status = replay_log(walk, i);
+    walk->recovery->logs_read = walk->logs.count - start;
     return status;
 }
 
@@ -320,21 +323,17 @@ int zkl_recover(const struct zkl_place *place, const struct zkl_store_options *o
 
 /* --- repair ------------------------------------------------------------------------------- */
 
-static int cut_tail(const struct zkl_place *place, const struct zkl_recovery *recovery)
+/* A torn tail with nothing before it; any other is cut with what was set aside. */
+static int remove_empty_log(const struct zkl_place *place, const struct zkl_recovery *recovery)
 {
-    const struct zkl_files *files = place->files;
     char name[ZKL_NAME_SIZE_MAX];
-    zkl_log_name(name, recovery->torn_log);
-    if (recovery->torn_at <= ZKL_LOG_HEADER_SIZE) {
-        return files->remove(files->context, place->log, name);
+    if (recovery->torn_at > ZKL_LOG_HEADER_SIZE) {
+        ZKL_ASSERT(recovery->torn_log == recovery->last_log
+                   && recovery->torn_at == recovery->last_log_end);
+        return 0;
     }
-    int file = files->open(files->context, place->log, name, ZKL_OPEN_WRITE);
-    if (file < 0) return file;
-    int status = files->truncate(files->context, file, recovery->torn_at);
-    /* It is the last log with entries, which is synced next. */
-    ZKL_ASSERT(recovery->torn_log == recovery->last_log);
-    files->close(files->context, file);
-    return status;
+    zkl_log_name(name, recovery->torn_log);
+    return place->files->remove(place->files->context, place->log, name);
 }
 
 /* Writes [from, to) again, with the bytes that are there: a sync that failed leaves pages that
@@ -354,15 +353,15 @@ static int write_again(const struct zkl_files *files, int file, int64_t from, in
     return 0;
 }
 
-static int sync_log(const struct zkl_place *place, const struct zkl_recovery *recovery)
+/* Makes the last log durable as it was read, and cuts off what is behind its last entry. */
+static int settle_log(const struct zkl_place *place, const struct zkl_recovery *recovery)
 {
     const struct zkl_files *files = place->files;
     bool own = recovery->marked && recovery->mark.log == recovery->last_log;
+    bool longer = recovery->last_log_size > recovery->last_log_end;
     if (recovery->last_log == 0) return 0;
     /* The mark was written behind a sync of all that was read, as after every orderly end. */
-    if (own && recovery->mark.offset == recovery->last_log_end && recovery->torn_log == 0) {
-        return 0;
-    }
+    if (own && recovery->mark.offset == recovery->last_log_end && !longer) return 0;
     char name[ZKL_NAME_SIZE_MAX];
     zkl_log_name(name, recovery->last_log);
     int file = files->open(files->context, place->log, name, ZKL_OPEN_WRITE);
@@ -370,6 +369,11 @@ static int sync_log(const struct zkl_place *place, const struct zkl_recovery *re
     int status = 0;
     if (own) {
         status = write_again(files, file, recovery->mark.offset, recovery->last_log_end);
+    }
+    /* Zeros that a killed server had set aside: nothing is written behind them any more, every
+     * start would read them again, and each kill would leave some more. */
+    if (status == 0 && longer) {
+        status = files->truncate(files->context, file, recovery->last_log_end);
     }
     if (status == 0) status = files->sync(files->context, file);
     files->close(files->context, file);
@@ -395,7 +399,7 @@ int zkl_recover_repair(const struct zkl_place *place, struct zkl_recovery *recov
 {
     int status = 0;
     if (recovery->torn_log != 0) {
-        status = cut_tail(place, recovery);
+        status = remove_empty_log(place, recovery);
         if (status == 0) {
             zkl_warn(report, "%s/log.%llx: an interrupted write of %lld bytes behind offset %lld "
                      "was cut off; nothing in it was acknowledged", place->log,
@@ -403,11 +407,12 @@ int zkl_recover_repair(const struct zkl_place *place, struct zkl_recovery *recov
                      (long long)recovery->torn_at);
         }
     }
-    if (status == 0) status = sync_log(place, recovery);
+    if (status == 0) status = settle_log(place, recovery);
     if (status == 0) status = remove_temporaries(place, place->data);
     if (status == 0 && place->apart) status = remove_temporaries(place, place->log);
-    if (status == 0 && !recovery->fresh) status = zkl_sync_names(place->files, place->data);
-    if (status == 0 && !recovery->fresh && place->apart) status = zkl_sync_names(place->files, place->log);
+    bool read = !recovery->fresh; /* any names */
+    if (status == 0 && read) status = zkl_sync_names(place->files, place->data);
+    if (status == 0 && read && place->apart) status = zkl_sync_names(place->files, place->log);
     if (status != 0) zkl_failed(report, status, "cannot repair %s", place->log);
     return status;
 }

@@ -12,6 +12,7 @@
 
 #define SNAPSHOT_COUNT_DEFAULT 100000
 #define SNAPSHOT_BYTES_DEFAULT (INT64_C(4) << 30)
+#define LOGS_READ_MAX 32 /* by a start without another snapshot being due */
 
 struct batch {
     struct zkl_buffer bytes; /* a log's header, then entries */
@@ -153,7 +154,12 @@ static int recover(struct zkl_store *store, const struct zkl_store_options *opti
     if (status == 0) status = open_mark(store, &recovery, report);
     if (status != 0) return status;
     if (recovery.snapshot_zxid > 0) zkl_purge_verified(&store->purger, recovery.snapshot_zxid);
-    store->snapshot_due = recovery.without_snapshot;
+    /* What was read again counts as logged: servers of which each writes little would never
+     * take a snapshot otherwise, and each start would cost more than the one before. */
+    store->count = recovery.replayed < UINT32_MAX / 2 ? (uint32_t)recovery.replayed
+                                                      : UINT32_MAX / 2;
+    store->bytes = recovery.replayed_bytes;
+    store->snapshot_due = recovery.without_snapshot || recovery.logs_read > LOGS_READ_MAX;
     return 0;
 }
 

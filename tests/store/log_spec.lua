@@ -209,6 +209,18 @@ describe("a log", function()
     opened:close()
   end)
 
+  it("gives back what a server that was killed had set aside", function()
+    local disk = new_disk()
+    local opened = assert(open(disk, { preallocate_bytes = 65536 }))
+    write(opened, files.payloads(1, 8, 100), 1)
+    assert.are.equal(65536, #log_of(disk, 1))
+    local killed = disk:clone()
+    opened:close()
+    opened = assert(open(killed))
+    assert.are.equal(log_of(disk, 1), log_of(killed, 1))
+    opened:close()
+  end)
+
   it("writes a long batch in pieces, each synced before the next", function()
     local disk = new_disk()
     local opened = assert(open(disk))
@@ -288,6 +300,47 @@ describe("the moment for a snapshot", function()
       different = different + 1
     end
     assert.is_true(different > 5)
+  end)
+
+  it("comes after enough entries of several runs, however few each of them wrote", function()
+    local disk = new_disk()
+    local runs, zxid = 0, 0
+    local due
+    repeat
+      local opened = assert(open(disk, { snapshot_count = 100, seed = 1 }))
+      assert.is_false(opened:wants_snapshot()) -- a start writes nothing that is not needed
+      write(opened, files.payloads(zxid + 1, 10), zxid + 1)
+      runs, zxid = runs + 1, zxid + 10
+      due = opened:wants_snapshot()
+      opened:close()
+    until due or runs == 20
+    assert.is_true(zxid > 50 and zxid <= 110, zxid)
+  end)
+
+  it("comes after enough bytes of several runs", function()
+    local disk = new_disk()
+    local zxid, due = 0, nil
+    repeat
+      zxid = zxid + 1
+      local opened = assert(open(disk, { snapshot_bytes_max = 100000 }))
+      write(opened, files.payloads(zxid, 1, 10000), zxid)
+      due = opened:wants_snapshot()
+      opened:close()
+    until due or zxid == 20
+    assert.is_true(zxid > 4 and zxid < 11, zxid)
+  end)
+
+  it("comes when a start has read many logs", function()
+    local disk = new_disk()
+    for zxid = 1, 33 do
+      local opened = assert(open(disk))
+      assert.is_false(opened:wants_snapshot(), zxid)
+      write(opened, files.payloads(zxid, 1), zxid)
+      opened:close()
+    end
+    local opened = assert(open(disk))
+    assert.is_true(opened:wants_snapshot())
+    opened:close()
   end)
 
   it("comes after enough bytes", function()
