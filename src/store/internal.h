@@ -218,6 +218,7 @@ struct zkl_snapshot_writer {
     const struct zkl_place *place;
     int file; /* -1: none is being written */
     int64_t zxid, size;
+    int64_t synced; /* of size */
 };
 int zkl_snapshot_writer_begin(struct zkl_snapshot_writer *writer, int64_t zxid);
 int zkl_snapshot_writer_write(struct zkl_snapshot_writer *writer, const uint8_t *bytes,

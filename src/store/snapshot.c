@@ -6,8 +6,8 @@
  * but the checksums come after the parts: who must not see a part of a damaged file reads with
  * no sink first.
  *
- * Writing goes to a temporary name, is synced, read again to its end, renamed, and the
- * directory is synced: a snapshot that is there can be loaded. */
+ * Writing goes to a temporary name, is synced piece by piece, read again to its end, renamed, and
+ * the directory is synced: a snapshot that is there can be loaded. */
 #include <errno.h>
 #include <libdeflate.h>
 #include <stdio.h>
@@ -23,6 +23,7 @@
 #define ACL_COUNT_MAX 100000  /* of one list */
 #define STAT_PERSISTED_SIZE 60
 #define END_MARK_SIZE 5       /* the string "/" */
+#define SYNC_SIZE (1024 * 1024) /* so much of a snapshot is synced at once */
 #define NODES_AHEAD 8         /* of which the sink hears early */
 
 struct stream {
@@ -424,7 +425,7 @@ int zkl_snapshot_writer_begin(struct zkl_snapshot_writer *writer, int64_t zxid)
     if (file < 0) return file;
     writer->file = file;
     writer->zxid = zxid;
-    writer->size = 0;
+    writer->size = writer->synced = 0;
     return 0;
 }
 
@@ -432,9 +433,14 @@ int zkl_snapshot_writer_write(struct zkl_snapshot_writer *writer, const uint8_t 
                               size_t size)
 {
     ZKL_ASSERT(writer->file >= 0);
-    int status = zkl_file_write(writer->place->files, writer->file, bytes, size, writer->size);
-    if (status == 0) writer->size += (int64_t)size;
-    return status;
+    const struct zkl_files *files = writer->place->files;
+    int status = zkl_file_write(files, writer->file, bytes, size, writer->size);
+    if (status != 0) return status;
+    writer->size += (int64_t)size;
+    /* Not all of it at the end: the log's next sync would have to wait behind that. */
+    if (writer->size - writer->synced < SYNC_SIZE) return 0;
+    writer->synced = writer->size;
+    return files->sync(files->context, writer->file);
 }
 
 void zkl_snapshot_writer_abort(struct zkl_snapshot_writer *writer)

@@ -284,6 +284,22 @@ describe("writing a snapshot", function()
     end
   end)
 
+  it("is synced in pieces, and given up when one fails", function()
+    local large = files.snapshot({ zxid = 9, digest = 99,
+      nodes = { { "/a", data = ("x"):rep(2500 * 1024) } } })
+    local disk, opened = served()
+    local syncs = disk:calls("sync")
+    assert.are.equal(0, opened:snapshot(9, large, 65536))
+    assert.are.equal(syncs + 3, disk:calls("sync"))
+    assert.are.equal(large, disk:read(DIRECTORY, "snapshot.9"))
+    disk:fail("sync", "EIO", 2, 2) -- the one behind it says that all is well
+    assert.are.equal(-5, opened:snapshot(9, large, 65536))
+    assert.are.equal(0, opened:snapshot(9, large, 65536))
+    opened:close()
+    disk:crash(1)
+    assert.are.equal(large, disk:read(DIRECTORY, "snapshot.9"))
+  end)
+
   it("keeps what does not read back from its name", function()
     local disk, opened = served()
     assert.are.equal(-74, opened:snapshot(9, bytes:sub(1, -2)))
