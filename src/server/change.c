@@ -65,6 +65,8 @@ void zkl_tree_attach(struct zkl_tree *tree, struct zkl_node *node, struct zkl_re
         zkl_list_push(&parent->extra->children, &node->siblings);
         parent->extra->children_count++;
     }
+    /* Who has children has an extra; and the length of the path is summed up on the same way. */
+    for (; parent != NULL; parent = parent->parent) parent->extra->below++;
     switch (zkl_tree_owner_kind(tree, zkl_node_owner(node))) {
     case ZKL_OWNER_NONE: break;
     case ZKL_OWNER_SESSION: join_owner(tree, node->extra, reserved); break;
@@ -91,6 +93,7 @@ void zkl_tree_detach(struct zkl_tree *tree, struct zkl_node *node)
     }
     zkl_list_remove(&node->siblings);
     node->parent->extra->children_count--;
+    for (struct zkl_node *up = node->parent; up != NULL; up = up->parent) up->extra->below--;
 }
 
 /* --- changes ------------------------------------------------------------------- */

@@ -67,6 +67,11 @@ int32_t zkl_node_children_count(const struct zkl_node *node)
     return node->extra != NULL ? node->extra->children_count : 0;
 }
 
+uint64_t zkl_node_below(const struct zkl_node *node)
+{
+    return node->extra != NULL ? node->extra->below : 0;
+}
+
 struct zkl_node *zkl_node_first_child(const struct zkl_node *node)
 {
     if (node->extra == NULL || zkl_list_empty(&node->extra->children)) return NULL;

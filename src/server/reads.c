@@ -163,25 +163,6 @@ static void serve_acl(const struct zkl_read *read)
     zkl_reply_end(read->connection, &writer);
 }
 
-/* All nodes below, without a stack: down to the first child, else on to the next sibling of the
- * nearest node that has one. The one read that costs what it counts. */
-static int32_t count_below(const struct zkl_tree *tree, const struct zkl_node *top)
-{
-    if (top == tree->root) return (int32_t)(tree->nodes.count - 1);
-    int32_t count = 0;
-    const struct zkl_node *node = zkl_node_first_child(top);
-    while (node != NULL) {
-        count++;
-        const struct zkl_node *next = zkl_node_first_child(node);
-        while (next == NULL && node != top) {
-            next = zkl_node_next_sibling(node);
-            node = node->parent;
-        }
-        node = next;
-    }
-    return count;
-}
-
 static void serve_count(const struct zkl_read *read)
 {
     int32_t code;
@@ -191,7 +172,7 @@ static void serve_count(const struct zkl_read *read)
         return;
     }
     struct zkl_result result = { .op = ZKL_OP_GET_ALL_CHILDREN_NUMBER };
-    result.number = count_below(&read->server->tree, node);
+    result.number = (int32_t)zkl_node_below(node);
     if (read->request->path.size == 0) result.number++; /* Apache finds "/" below "" */
     zkl_reply_result(read->connection, read->xid, &result);
 }

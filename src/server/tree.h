@@ -26,6 +26,7 @@ struct zkl_node_extra {
     struct zkl_list children; /* of zkl_node.siblings */
     int32_t children_count;
     int32_t cversion;         /* how many children were ever created, as on disk */
+    uint64_t below;           /* nodes below it, at any depth */
     int64_t pzxid;
     int64_t owner;            /* encoded (server-semantics 1.7); 0: persistent */
     struct zkl_list owned;    /* among its session's ephemerals, or containers, or TTL nodes */
@@ -98,6 +99,7 @@ void zkl_node_stat(const struct zkl_node *node, const struct zkl_tree *tree,
                    struct zkl_stat *stat);
 void zkl_node_persisted(const struct zkl_node *node, struct zkl_stat *stat);
 int32_t zkl_node_children_count(const struct zkl_node *node);
+uint64_t zkl_node_below(const struct zkl_node *node); /* all of them, at any depth */
 struct zkl_node *zkl_node_first_child(const struct zkl_node *node);
 struct zkl_node *zkl_node_next_sibling(const struct zkl_node *node); /* NULL: the last */
 int64_t zkl_node_owner(const struct zkl_node *node);

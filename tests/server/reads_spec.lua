@@ -76,6 +76,47 @@ describe("reads", function()
       assert.are.equal(10, count("/")) -- the three of /zookeeper too
       assert.are.equal(2, count("/zookeeper"))
       assert.are.equal(11, count("")) -- below which Apache finds "/"
+      local d = h:attach()
+      assert.are.equal("OK", d:code("create", { path = "/a/b/d/e", flags = 1, acl = host.OPEN_ACL }))
+      assert.are.equal("OK", c:code("delete", { path = "/a/b/c", version = -1 }))
+      c:ask("multi", { operations = { -- which fails as a whole
+        { op = host.op.create, path = "/ab/d", acl = host.OPEN_ACL },
+        { op = host.op.delete, path = "/no", version = -1 },
+      } })
+      assert.are.equal(4, count("/a"))
+      assert.are.equal(2, count("/a/b"))
+      assert.are.equal(1, count("/ab"))
+      d:send("close")
+      h:settle()
+      assert.are.equal(3, count("/a"))
+      assert.are.equal(1, count("/a/b"))
+      assert.are.equal(9, count("/"))
+    end)
+
+    it("count without looking at every node", function()
+      local parents = { { op = host.op.create, path = "/wide", acl = host.OPEN_ACL } }
+      for i = 1, 20 do
+        parents[#parents + 1] = { op = host.op.create, path = "/wide/" .. i, acl = host.OPEN_ACL }
+      end
+      c:ask("multi", { operations = parents })
+      for i = 1, 20 do
+        local operations = {}
+        for j = 1, 1000 do
+          operations[j] = { op = host.op.create, path = ("/wide/%d/%d"):format(i, j),
+            acl = host.OPEN_ACL }
+        end
+        c:ask("multi", { operations = operations })
+      end
+      local function seconds(name)
+        local before = os.clock()
+        for _ = 1, 2000 do
+          c:send(name, { path = "/wide" }, 1)
+          c.bytes, c.asked = "", {}
+        end
+        return os.clock() - before
+      end
+      assert.are.equal(20020, c:ask("count", { path = "/wide" }).result.number)
+      assert.is_true(seconds("count") < 4 * seconds("exists") + 0.01)
     end)
 
     for _, name in ipairs(MISSING_PATH_OPS) do
