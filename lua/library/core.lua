@@ -57,6 +57,13 @@ function core.format_zxid(zxid) end
 ---@param password string
 ---@return string
 function core.digest_id(user, password) end
+--- A whole number below 2^53 that follows from the three, and is another one for any other three:
+--- chance for simulations, and the hash of what they did.
+---@param seed integer
+---@param text string
+---@param number integer
+---@return number
+function core.mix(seed, text, number) end
 --- Encodes an ACL for the calls below; nil, message when an entry is malformed.
 --- `perms` are bits, or letters of "rwcda".
 ---@param list { perms: integer|string, scheme: string, id: string }[]

@@ -1,6 +1,7 @@
 /* require "zklua.core": the module table, and others like it for simulated systems. */
 #define _GNU_SOURCE
 
+#include "base/map.h"
 #include "lua/binding.h"
 
 #include <errno.h>
@@ -111,6 +112,19 @@ static int core_split_sequence(lua_State *L)
     return 2;
 }
 
+/* A whole number below 2^53 that follows from the three, and hardly from less: for simulations,
+ * where chance has to be the same again. */
+static int core_mix(lua_State *L)
+{
+    uint64_t seed = (uint64_t)zkl_arg_integer(L, ZKL_ARG(1, "seed"), 0, ZKL_EXACT_MAX, -1);
+    struct zkl_slice text = zkl_arg_string(L, ZKL_ARG(2, "text"));
+    uint64_t number = (uint64_t)zkl_arg_integer(L, ZKL_ARG(3, "number"), 0, ZKL_EXACT_MAX, -1);
+    uint64_t hash = zkl_hash_add(zkl_hash_begin(seed), text.base, text.size);
+    hash = zkl_hash_end(zkl_hash_add(hash, &number, sizeof number));
+    lua_pushnumber(L, (lua_Number)(hash >> 11));
+    return 1;
+}
+
 static int core_format_zxid(lua_State *L)
 {
     zkl_push_hex(L, zkl_arg_integer(L, ZKL_ARG(1, "zxid"), 0, INT64_MAX, -1));
@@ -164,6 +178,7 @@ static const luaL_Reg functions[] = {
     { "split_sequence", core_split_sequence },
     { "format_zxid", core_format_zxid },
     { "digest_id", core_digest_id },
+    { "mix", core_mix },
     { "acl", zkl_encode_acl },
     { NULL, NULL },
 };

@@ -175,7 +175,7 @@ describe("zklua.core", function()
     end
     table.sort(names)
     assert.equal("_VERSION acl check_path client codes digest_id drain forked format_zxid "
-      .. "hostname now pid random_hex server simulate split_sequence survive_broken_pipes",
+      .. "hostname mix now pid random_hex server simulate split_sequence survive_broken_pipes",
       table.concat(names, " "))
   end)
 end)

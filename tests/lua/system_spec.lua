@@ -76,6 +76,17 @@ describe("core.simulate", function()
   end
 end)
 
+describe("core.mix", function()
+  it("gives whole numbers that follow from all three", function()
+    local first = core.mix(1, "a", 1)
+    assert.equal(first, core.mix(1, "a", 1))
+    for _, other in ipairs({ core.mix(2, "a", 1), core.mix(1, "b", 1), core.mix(1, "a", 2) }) do
+      assert.are_not.equal(first, other)
+      assert.is_true(other >= 0 and other < 2 ^ 53 and other % 1 == 0)
+    end
+  end)
+end)
+
 describe("a server with a log", function()
   local function serving(log)
     local server = simulate().server({ log = true })
