@@ -250,7 +250,7 @@ struct zkl_mark_file {
 
 /* 1: found; 0: there is none; -EBADMSG: both sectors are damaged. */
 int zkl_mark_read(const struct zkl_place *place, struct zkl_mark *mark);
-/* Opens it, or makes it; durable with `mark` when it returns 0. */
+/* Opens it, or makes it; durable with `mark` when it returns 0, but for a name that is new. */
 int zkl_mark_open(struct zkl_mark_file *file, const struct zkl_place *place,
                   const struct zkl_mark *mark);
 int zkl_mark_write(struct zkl_mark_file *file, const struct zkl_mark *mark);

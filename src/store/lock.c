@@ -108,6 +108,7 @@ int zkl_store_secret(const struct zkl_store_options *options, const struct zkl_c
 {
     struct zkl_place place;
     struct zkl_locks locks;
+    struct zkl_mark mark;
     memset(report, 0, sizeof *report);
     int status = zkl_place_init(&place, options, report);
     if (status != 0) return status;
@@ -117,11 +118,14 @@ int zkl_store_secret(const struct zkl_store_options *options, const struct zkl_c
     status = read_secret(&place, secret, report);
     if (status == -ENOENT) {
         crypto->random(crypto->context, secret, SECRET_SIZE);
-        status = zkl_file_make(place.files, place.top, SECRET_NAME, secret, SECRET_SIZE);
+        status = zkl_file_put(place.files, place.top, SECRET_NAME, secret, SECRET_SIZE);
         if (status != 0) zkl_failed(report, status, "cannot make %s/" SECRET_NAME, place.top);
-        place.made = place.made && place.apart; /* version-2 lies beside it: one sync for both */
+        place.made = true; /* what is new in the same directory */
     }
-    if (status == 0 && place.made) status = zkl_place_sync(&place, report);
+    /* Where there is no mark, zkl_store_open syncs names, before anybody can have a password. */
+    if (status == 0 && place.made && zkl_mark_read(&place, &mark) != 0) {
+        status = zkl_place_sync(&place, report);
+    }
     zkl_lock_release(&locks, &place);
     return status;
 }

@@ -77,14 +77,14 @@ int zkl_mark_read(const struct zkl_place *place, struct zkl_mark *mark)
     return status;
 }
 
-/* Durable with `mark` in both slots. */
+/* With `mark` in both slots. */
 static int make(struct zkl_mark_file *file, const struct zkl_mark *mark)
 {
     const struct zkl_place *place = file->place;
     uint8_t bytes[SLOT_DISTANCE + ZKL_SECTOR_SIZE] = { 0 };
     encode(bytes, mark, 1);
     encode(bytes + SLOT_DISTANCE, mark, 2);
-    int status = zkl_file_make(place->files, place->log, MARK_NAME, bytes, sizeof bytes);
+    int status = zkl_file_put(place->files, place->log, MARK_NAME, bytes, sizeof bytes);
     if (status != 0) return status;
     file->mark = *mark;
     file->sequence = 2;

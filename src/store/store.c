@@ -111,8 +111,8 @@ static int check_apart(const struct zkl_place *place, struct zkl_store_report *r
     return 0;
 }
 
-/* Its name is synced with that of the mark, which is made next; or with the first log's, if
- * there is no room for a mark. */
+/* Its name, and that of a mark that is made at the start, are synced with the first log's: before
+ * that there is nothing that anybody was told of. */
 static int make_genesis(const struct zkl_place *place, struct zkl_store_report *report)
 {
     uint8_t bytes[ZKL_GENESIS_SIZE];
@@ -298,7 +298,10 @@ static size_t next_piece(const uint8_t *bytes, size_t left, int64_t *last_zxid)
 static int move_mark(struct zkl_store *store, int64_t zxid, bool sync)
 {
     struct zkl_mark mark = { zxid, store->log.first_zxid, store->log.position };
-    if (store->mark.file < 0) return zkl_mark_open(&store->mark, &store->place, &mark);
+    if (store->mark.file < 0) {
+        int status = zkl_mark_open(&store->mark, &store->place, &mark);
+        return status == 0 ? zkl_sync_names(store->place.files, store->place.log) : status;
+    }
     int status = zkl_mark_write(&store->mark, &mark);
     return status == 0 && sync ? zkl_mark_sync(&store->mark) : status;
 }

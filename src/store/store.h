@@ -67,7 +67,7 @@ void zkl_store_snapshot_abort(struct zkl_store *store);
 int zkl_store_purge(struct zkl_store *store);
 
 /* The random 20 bytes of zkl_server_options.secret: kept in the directory, made if missing.
- * (disk) Before open. */
+ * (disk) Before open, and durable behind it. */
 int zkl_store_secret(const struct zkl_store_options *options, const struct zkl_crypto *crypto,
                      uint8_t secret[20], struct zkl_store_report *report);
 

@@ -58,10 +58,14 @@ describe("the secret", function()
     assert(store.open({ disk = disk, directory = "d" })):close()
   end)
 
-  it("is there after a crash once it was given out", function()
-    for seed = 1, 50 do
+  it("is there after a crash once the store is open", function()
+    for seed = 1, 100 do
       local disk = testing.disk.new(seed)
+      if seed % 2 == 0 then -- it went, and another is made where all else is there
+        assert(store.open({ disk = disk, directory = "d" })):close()
+      end
       store.secret({ disk = disk, directory = "d" })
+      assert(store.open({ disk = disk, directory = "d" })):close()
       disk:crash(seed)
       assert.are.equal(20, #disk:read("d", "zklua.secret"))
     end
