@@ -131,6 +131,7 @@ class Server:
 class ZooKeeper(Server):
     """One that reads zoo.cfg."""
     snapshots = "data/version-2/snapshot.*"
+    unfinished = "data/version-2/.zklua-tmp-snapshot.*"
 
     def __init__(self, build, parent=None, snap_count=100000000):
         self.snap_count = snap_count
@@ -149,17 +150,38 @@ class ZooKeeper(Server):
         """Lets the server take one by its own rule, count of transactions, since neither has a
         command for it. `load` makes some. Gives the file."""
         before = self.snapshot()
-        self.snap_count = 1000
-        self.prepare()
-        self.restart()
+        self.restart_counting(1000)
         load()
-        self.snap_count = 100000000
-        self.prepare()
         deadline = time.monotonic() + 120
         while self.snapshot() == before or self.is_growing(self.snapshot()):
             if time.monotonic() > deadline:
                 sys.exit("no snapshot:\n" + self.log()[-2000:])
         return self.snapshot()
+
+    def restart_counting(self, snap_count, wanted="/"):
+        """A snapshot is due after so many transactions, or half of them. The seconds that took."""
+        self.snap_count = snap_count
+        self.prepare()
+        took_s = self.restart(wanted)
+        self.snap_count = 100000000
+        self.prepare()
+        return took_s
+
+    def watch_snapshot(self):
+        """Waits for one that the server takes by itself; from when to when, monotonic."""
+        before = self.snapshot()
+        deadline = time.monotonic() + SAVE_TIMEOUT_S
+        begun = None
+        while True:
+            now = time.monotonic()
+            if now > deadline:
+                sys.exit("no snapshot:\n" + self.log()[-2000:])
+            begins = self.snapshot() != before or any(
+                pathlib.Path(self.directory).glob(self.unfinished))
+            begun = begun or begins and now
+            if self.snapshot() != before and not self.is_growing(self.snapshot()):
+                return begun, now
+            time.sleep(0.005)
 
     @staticmethod
     def is_growing(file):
