@@ -11,7 +11,8 @@ describe("with read-only mode #slow", function()
     zk = require("zklua")
     ensemble = apache.ensemble(3, {
       tick_time = 500, readonly = true, local_sessions = true,
-      config = { reconfigEnabled = "true", skipACL = "yes" },
+      -- 5 s: see ensemble_spec.lua on what a new leader at times waits for.
+      config = { reconfigEnabled = "true", skipACL = "yes", initLimit = 10 },
     })
   end)
 

@@ -1,5 +1,5 @@
---- worker.lua PATTERN SERVERS NAME LOG STOP: one process that uses a pattern until the file STOP
---- exists, and writes what happens to it into LOG, a line per event:
+--- worker.lua PATTERN SERVERS NAME LOG STOP TIMEOUT: one process that uses a pattern until the
+--- file STOP exists, and writes what happens to it into LOG, a line per event:
 ---
 ---     SECONDS NAME EVENT WORDS...
 ---
@@ -27,7 +27,7 @@ local function uncertain(code)
   return code == "CONNECTIONLOSS" or code == "TIMEOUT"
 end
 
-local c = assert(zk.connect(servers, { session_timeout = 30, id = name }))
+local c = assert(zk.connect(servers, { session_timeout = tonumber(arg[6]), id = name }))
 local session_id = c:session().id
 
 c:on("state", function(state, reason)
@@ -56,6 +56,13 @@ end
 
 function patterns.kazoo_lock()
   patterns.lock({ dialect = "kazoo" })
+end
+
+--- Holds the lock until it is killed.
+function patterns.keep_lock()
+  local held = assert(c:lock("/lock"):acquire({ wait = 60 }))
+  log("begin", held.token_text)
+  held:sleep(600)
 end
 
 --- Puts numbered items until told to stop.

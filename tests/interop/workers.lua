@@ -32,13 +32,14 @@ function Workers:_start(name, command)
   self.pipes[name] = { pipe = pipe, pid = tonumber(pipe:read("*l")), errors = errors }
 end
 
---- Starts a process of worker.lua on the interpreter that runs the specs.
-function Workers:start(name, pattern)
+--- Starts a process of worker.lua on the interpreter that runs the specs. `session_timeout` is in
+--- seconds; without it the session outlives whatever a spec does to the servers.
+function Workers:start(name, pattern, session_timeout)
   local environment = ("env LUA_PATH=%s LUA_CPATH=%s"):format(
     quote(package.path), quote(package.cpath))
-  self:_start(name, ("%s %s %s/worker.lua %s %s %s %s %s"):format(
+  self:_start(name, ("%s %s %s/worker.lua %s %s %s %s %s %d"):format(
     environment, quote(uv.exepath()), quote(HERE), pattern, quote(self.servers), name,
-    quote(self.log), quote(self.stop_file)))
+    quote(self.log), quote(self.stop_file), session_timeout or 30))
 end
 
 --- Starts a process of kazoo_worker.py, which holds the lock of `worker.lua kazoo_lock`.
