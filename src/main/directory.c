@@ -1,7 +1,14 @@
 /* What there is to do about a data directory without serving it. */
+#define _DEFAULT_SOURCE
+
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "main/machine.h"
 #include "main/server.h"
@@ -68,13 +75,47 @@ int zkl_directory_check(const char *directory)
     return conclude(directory, directory, status, &report, server);
 }
 
+/* How much of a path is there already: the size of its longest beginning that is. */
+static size_t size_that_exists(const char *path)
+{
+    char part[PATH_MAX];
+    struct stat about;
+    snprintf(part, sizeof part, "%s", path);
+    while (part[0] != '\0' && stat(part, &about) != 0) {
+        char *slash = strrchr(part, '/');
+        *(slash != NULL ? slash : part) = '\0';
+    }
+    return strlen(part);
+}
+
+/* Removes the empty directories at the end of a path, of which `kept` bytes stay. */
+static void remove_directories(const char *path, size_t kept)
+{
+    char part[PATH_MAX];
+    snprintf(part, sizeof part, "%s", path);
+    while (strlen(part) > kept && (rmdir(part) == 0 || errno == ENOENT)) {
+        char *slash = strrchr(part, '/');
+        *(slash != NULL ? slash : part) = '\0';
+    }
+}
+
+/* A failure leaves nothing behind: the store removes its files, and what holds them goes here. */
 int zkl_directory_salvage(const char *directory, const char *out)
 {
+    char path[PATH_MAX];
+    int size = snprintf(path, sizeof path, "%s/version-2", out);
+    if (size < 0 || size >= PATH_MAX) {
+        fprintf(stderr, "zklua: %s: %s\n", out, strerror(ENAMETOOLONG));
+        return ZKL_EXIT_FAILED;
+    }
+    size_t before = size_that_exists(path);
     struct zkl_store_options options;
     struct zkl_store_report report = { .text = "" };
     struct zkl_server *server = zkl_directory_server();
     if (server == NULL) return ZKL_EXIT_FAILED;
     zkl_directory_options(&options, directory);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write, which is told */
     int status = zkl_store_salvage(&options, out, server, &report);
+    if (status != 0) remove_directories(path, before);
     return conclude(directory, out, status, &report, server);
 }

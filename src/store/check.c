@@ -150,6 +150,16 @@ static int copy_file(struct salvage *salvage, const char *name)
     return status;
 }
 
+static int cannot_write(struct salvage *salvage, int status)
+{
+    return zkl_failed(salvage->report, status, "cannot write to %s", salvage->out.data);
+}
+
+static int no_memory(struct salvage *salvage)
+{
+    return zkl_failed(salvage->report, -ENOMEM, "salvage");
+}
+
 static int keep_snapshot(struct salvage *salvage, const struct zkl_found *found)
 {
     const char *wrong;
@@ -174,6 +184,9 @@ static int salvage_snapshot(struct salvage *salvage)
 {
     struct zkl_listing snapshots;
     int status = zkl_list_snapshots(&snapshots, salvage->place);
+    if (status != 0) {
+        return zkl_failed(salvage->report, status, "cannot list %s", salvage->place->data);
+    }
     for (size_t i = snapshots.count; i > 0 && status == 0; i--) {
         const struct zkl_found *found = &snapshots.items[i - 1];
         const char *wrong;
@@ -184,6 +197,9 @@ static int salvage_snapshot(struct salvage *salvage)
         } else if (status == -EBADMSG) {
             zkl_warn(salvage->report, "dropped %s: it %s", found->name, wrong);
             status = 0;
+        } else {
+            zkl_failed(salvage->report, status, "cannot read %s/%s", salvage->place->data,
+                       found->name);
         }
     }
     zkl_listing_free(&snapshots);
@@ -191,8 +207,9 @@ static int salvage_snapshot(struct salvage *salvage)
     uint8_t bytes[ZKL_GENESIS_SIZE];
     zkl_genesis(bytes);
     zkl_warn(salvage->report, "no snapshot can be read: beginning from nothing");
-    return zkl_file_make(salvage->place->files, salvage->out.data, "snapshot.0", bytes,
-                         sizeof bytes);
+    status = zkl_file_make(salvage->place->files, salvage->out.data, "snapshot.0", bytes,
+                           sizeof bytes);
+    return status == 0 ? 0 : cannot_write(salvage, status);
 }
 
 static int write_batch(struct salvage *salvage)
@@ -203,7 +220,7 @@ static int write_batch(struct salvage *salvage)
                                zkl_buffer_start(&salvage->batch) + ZKL_LOG_HEADER_SIZE,
                                size - ZKL_LOG_HEADER_SIZE, salvage->batch_zxid);
     zkl_buffer_clear(&salvage->batch);
-    return status;
+    return status == 0 ? 0 : cannot_write(salvage, status);
 }
 
 static int keep_entry(struct salvage *salvage, const struct zkl_entry *entry)
@@ -211,10 +228,10 @@ static int keep_entry(struct salvage *salvage, const struct zkl_entry *entry)
     if (zkl_buffer_size(&salvage->batch) == 0) {
         uint8_t header[ZKL_LOG_HEADER_SIZE];
         zkl_log_header(header);
-        if (!zkl_buffer_append(&salvage->batch, header, sizeof header)) return -ENOMEM;
+        if (!zkl_buffer_append(&salvage->batch, header, sizeof header)) return no_memory(salvage);
         salvage->batch_zxid = entry->zxid;
     }
-    if (!zkl_log_append(&salvage->batch, entry->payload)) return -ENOMEM;
+    if (!zkl_log_append(&salvage->batch, entry->payload)) return no_memory(salvage);
     salvage->last = entry->zxid;
     salvage->kept++;
     return zkl_buffer_size(&salvage->batch) < ZKL_PIECE_MAX ? 0 : write_batch(salvage);
@@ -234,7 +251,7 @@ static int take_entry(struct salvage *salvage, const struct zkl_log_reader *read
     }
     bool skipped = false;
     int status = salvage->sink->replay(salvage->sink->context, entry->payload, &skipped);
-    if (status == ZKL_E_NOMEM) return -ENOMEM;
+    if (status == ZKL_E_NOMEM) return no_memory(salvage);
     if (status != ZKL_OK) {
         salvage->broken = true;
         zkl_warn(salvage->report, "%s, offset %lld, zxid 0x%llx: %s", reader->name,
@@ -245,6 +262,13 @@ static int take_entry(struct salvage *salvage, const struct zkl_log_reader *read
     return keep_entry(salvage, entry);
 }
 
+static int cannot_read_log(struct salvage *salvage, const struct zkl_log_reader *reader,
+                           int status)
+{
+    return zkl_failed(salvage->report, status, "cannot read %s/%s", salvage->place->log,
+                      reader->name);
+}
+
 /* All entries of a log, also behind damage: they end the chain unless what is damaged is
  * known from elsewhere, and tell how much there was. */
 static int salvage_log(struct salvage *salvage, int64_t zxid)
@@ -252,18 +276,18 @@ static int salvage_log(struct salvage *salvage, int64_t zxid)
     struct zkl_log_reader reader;
     struct zkl_entry entry;
     int status = zkl_log_reader_open(&reader, salvage->place, zxid);
-    if (status != 0) return status;
+    if (status != 0) return cannot_read_log(salvage, &reader, status);
     while (status == 0) {
         enum zkl_step step = zkl_log_reader_next(&reader, &entry);
         if (step == ZKL_STEP_END) break;
-        if (step == ZKL_STEP_FAILED) status = reader.error;
+        if (step == ZKL_STEP_FAILED) status = cannot_read_log(salvage, &reader, reader.error);
         if (step == ZKL_STEP_INVALID) {
             int64_t at = reader.at;
             zkl_warn(salvage->report, "%s: the entry at offset %lld %s", reader.name,
                      (long long)at, reader.wrong);
             int found = zkl_tail_find(&reader, at + 1, 0, &entry);
             if (found == 0) break;
-            if (found < 0) status = found;
+            if (found < 0) status = cannot_read_log(salvage, &reader, found);
         }
         if (status == 0) status = take_entry(salvage, &reader, &entry);
     }
@@ -275,6 +299,9 @@ static int salvage_logs(struct salvage *salvage)
 {
     struct zkl_listing logs;
     int status = zkl_list_logs(&logs, salvage->place);
+    if (status != 0) {
+        return zkl_failed(salvage->report, status, "cannot list %s", salvage->place->log);
+    }
     for (size_t i = 0; i < logs.count && status == 0; i++) {
         status = salvage_log(salvage, logs.items[i].zxid);
     }
@@ -307,10 +334,26 @@ static int salvage_all(struct salvage *salvage)
     if (zkl_mark_read(salvage->place, &mark) == 1) salvage->seen = mark.zxid;
     int status = salvage_snapshot(salvage);
     if (status == 0) status = salvage_logs(salvage);
-    if (status == 0) status = zkl_sync_names(salvage->place->files, salvage->out.data);
-    if (status == 0) report_loss(salvage);
-    else if (status != -EBADMSG) zkl_failed(salvage->report, status, "salvage");
-    return status;
+    if (status != 0) return status;
+    status = zkl_sync_names(salvage->place->files, salvage->out.data);
+    if (status != 0) return cannot_write(salvage, status);
+    report_loss(salvage);
+    return 0;
+}
+
+/* A part of what is left would pass for all of it. */
+static void discard(struct salvage *salvage)
+{
+    const struct zkl_files *files = salvage->out.files;
+    struct zkl_listing listing;
+    zkl_log_abandon(&salvage->log);
+    if (zkl_listing_read(&listing, &salvage->out, salvage->out.data) != 0) return;
+    for (size_t i = 0; i < listing.count; i++) {
+        files->remove(files->context, salvage->out.data, listing.items[i].name);
+    }
+    zkl_listing_free(&listing);
+    char *end = strchr(salvage->report->text, '\n');
+    if (end != NULL) *end = 0; /* below it stands what was kept */
 }
 
 static int prepare_out(struct salvage *salvage, const struct zkl_store_options *options,
@@ -347,7 +390,10 @@ int zkl_store_salvage_sink(const struct zkl_store_options *options, const char *
     if (status != 0) return status;
     struct salvage salvage = { .place = &place, .sink = sink, .report = report };
     status = prepare_out(&salvage, options, out);
-    if (status == 0) status = salvage_all(&salvage);
+    if (status == 0) {
+        status = salvage_all(&salvage);
+        if (status != 0) discard(&salvage);
+    }
     zkl_buffer_free(&salvage.batch);
     zkl_lock_release(&locks, &place);
     return status;

@@ -116,6 +116,48 @@ describe("zklua server", function()
       assert.equal(1, result.code)
       assert.truthy(result.stderr:find("must be empty", 1, true), result.stderr)
       assert.equal(1, run("--salvage", dir .. "/data", dir .. "/data").code)
+      assert.equal(0, run("--check", dir .. "/out").code)
+    end)
+
+    -- What the file system says below dir: names and sizes.
+    local function content()
+      local pipe = io.popen("cd '" .. dir .. "' && find . -type f -printf '%p %s\\n' -o -print | sort")
+      local text = pipe:read("*a")
+      pipe:close()
+      return text
+    end
+
+    for _, case in ipairs({
+      { name = "there is nothing to read", from = "/none", message = "/none" },
+      { name = "what there is holds no data", from = "", message = "version%-2" },
+      { name = "it fails on its way", before = "mkdir $0/data/version-2/log.ffff",
+        message = "log.ffff" },
+      { name = "there is no room", limit = 1, message = "File too large" },
+    }) do
+      for _, out in ipairs({ "/out", "/out/", "/a/b/c", "/there" }) do
+        it("leaves nothing behind when " .. case.name .. ": " .. out, function()
+          assert(uv.fs_mkdir(dir .. "/there", 448))
+          if case.before then
+            assert(os.execute((case.before:gsub("%$0", dir))))
+          end
+          local before = content()
+          local result = program.run({ "sh", "-c", ('%s exec "$@"'):format(
+            case.limit and "ulimit -f " .. case.limit .. ";" or ""), "sh", ZKLUA, "server",
+            "--salvage", dir .. (case.from or "/data"), dir .. out })
+          assert.equal(1, result.code, result.stderr)
+          assert.truthy(result.stderr:find(case.message), result.stderr)
+          assert.equal(before, content())
+        end)
+      end
+    end
+
+    it("leaves what others have put there", function()
+      assert(uv.fs_mkdir(dir .. "/out", 448))
+      write(dir .. "/out/notes", "mine")
+      assert(uv.fs_mkdir(dir .. "/data/version-2/log.ffff", 448))
+      assert.equal(1, run("--salvage", dir .. "/data", dir .. "/out").code)
+      assert.equal("mine", read(dir .. "/out/notes"))
+      assert.is_nil(uv.fs_stat(dir .. "/out/version-2"))
     end)
   end)
 end)

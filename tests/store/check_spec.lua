@@ -204,4 +204,31 @@ describe("salvage", function()
     assert.are.equal(-28, status)
     assert.is_truthy(report.text:find("No space left", 1, true))
   end)
+
+  for _, call in ipairs({ "write", "open", "sync", "rename", "sync_directory", "read" }) do
+    it("leaves no file when it has failed: " .. call, function()
+      local failures = 0
+      for number = 1, 40 do
+        local disk = directory()
+        local before = content(disk)
+        disk:fail(call, "EIO", number, number)
+        local status, report = store.salvage(options(disk), "out")
+        if status ~= 0 then
+          failures = failures + 1
+          assert.are.equal(-5, status, report.text)
+          assert.are.same({}, disk:names("out/version-2"))
+          assert.are.same(before, content(disk))
+        end
+      end
+      assert.is_true(failures > 0)
+    end)
+  end
+
+  it("leaves what was there when it writes over nothing", function()
+    local disk = directory()
+    disk:write("out/version-2", "log.1", "precious")
+    store.salvage(options(disk), "out")
+    assert.are.same({ "log.1" }, disk:names("out/version-2"))
+    assert.are.equal("precious", disk:read("out/version-2", "log.1"))
+  end)
 end)
