@@ -251,7 +251,7 @@ static void say_mntr(struct zkl_text *text)
         { "outstanding_requests", (int64_t)server->outstanding },
         { "uptime", server->clock.now_ms - server->started_ms },
         { "znode_count", node_count(server) },
-        { "watch_count", (int64_t)server->watches.entries.count },
+        { "watch_count", (int64_t)(server->watches.data_pairs + server->watches.child_pairs) },
         { "ephemerals_count", (int64_t)server->tree.ephemeral_count },
         { "approximate_data_size", (int64_t)server->tree.data_bytes },
         { "global_sessions", (int64_t)server->sessions.map.count },

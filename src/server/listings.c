@@ -102,18 +102,13 @@ void zkl_say_dump(struct zkl_text *text)
     dump_connections(text);
 }
 
-/* Apache counts watches for data only here; counting them apart would cost a walk over all. */
+/* Of the data table alone, as the two below. */
 void zkl_say_wchs(struct zkl_text *text)
 {
-    const struct zkl_server *server = text->server;
-    const struct zkl_list *list = &server->connections, *link;
-    int64_t watching = 0;
-    for (link = list->next; link != list; link = link->next) {
-        if (ZKL_LIST_ELEMENT(link, struct zkl_connection, link)->watches.count > 0) watching++;
-    }
-    zkl_text_i64(text, watching);
-    zkl_text_named(text, " connections watching ", (int64_t)server->watches.paths.count);
-    zkl_text_named(text, " paths\nTotal watches:", (int64_t)server->watches.entries.count);
+    const struct zkl_watches_table *watches = &text->server->watches;
+    zkl_text_u64(text, watches->data_connections);
+    zkl_text_named(text, " connections watching ", (int64_t)watches->data_paths);
+    zkl_text_named(text, " paths\nTotal watches:", (int64_t)watches->data_pairs);
     zkl_text_put(text, "\n");
 }
 

@@ -11,6 +11,10 @@
 enum { KIND_DATA, KIND_CHILD, KIND_PERSISTENT, KIND_RECURSIVE }; /* numbers of the bits */
 
 static const uint32_t ONE_SHOT = ZKL_WATCHES_DATA | ZKL_WATCHES_CHILD;
+/* The kinds in Apache's two tables. */
+static const uint32_t DATA_TABLE =
+    ZKL_WATCHES_DATA | ZKL_WATCHES_PERSISTENT | ZKL_WATCHES_RECURSIVE;
+static const uint32_t CHILD_TABLE = ZKL_WATCHES_CHILD | ZKL_WATCHES_PERSISTENT;
 
 void zkl_watches_table_init(struct zkl_watches_table *table,
                             const struct zkl_allocator *allocator, uint64_t seed)
@@ -110,12 +114,50 @@ static struct zkl_server_watch_entry *find_entry(const struct zkl_watches_table 
     return NULL;
 }
 
+/* Whether its connection watches its path in another way of these kinds. Where nobody uses them,
+ * nothing is looked up. */
+static bool has_other(const struct zkl_watches_table *table,
+                      const struct zkl_server_watch_entry *entry, uint32_t kinds)
+{
+    for (unsigned i = 0; i < ZKL_WATCHES_KIND_COUNT; i++) {
+        uint32_t kind = UINT32_C(1) << i;
+        if (kind == entry->kind || !(kinds & kind) || table->kind_counts[i] == 0) continue;
+        if (find_entry(table, entry->path, entry->list, kind) != NULL) return true;
+    }
+    return false;
+}
+
+static bool in_data_table(const struct zkl_watched_path *path)
+{
+    return !zkl_list_empty(&path->watches[KIND_DATA]) ||
+           !zkl_list_empty(&path->watches[KIND_PERSISTENT]) ||
+           !zkl_list_empty(&path->watches[KIND_RECURSIVE]);
+}
+
+/* An entry that is not on its path's list, before it comes or when it has gone. */
+static void count_entry(struct zkl_watches_table *table,
+                        const struct zkl_server_watch_entry *entry, bool comes)
+{
+    size_t one = comes ? 1 : (size_t)0 - 1; /* to be added: these wrap */
+    struct zkl_watch_list *list = entry->list;
+    list->count += one;
+    table->kind_counts[kind_number(entry->kind)] += one;
+    if ((entry->kind & DATA_TABLE) != 0 && !has_other(table, entry, DATA_TABLE)) {
+        if (list->data_count == (comes ? 0 : 1)) table->data_connections += one;
+        list->data_count += one;
+        table->data_pairs += one;
+    }
+    if ((entry->kind & CHILD_TABLE) != 0 && !has_other(table, entry, CHILD_TABLE)) {
+        table->child_pairs += one;
+    }
+    if ((entry->kind & DATA_TABLE) != 0 && !in_data_table(entry->path)) table->data_paths += one;
+}
+
 /* The path stays, even if this was its last one. */
 static void drop_entry(struct zkl_watches_table *table, struct zkl_server_watch_entry *entry)
 {
-    if (entry->kind == ZKL_WATCHES_RECURSIVE) table->recursive_count--;
-    entry->list->count--;
     zkl_list_remove(&entry->on_path);
+    count_entry(table, entry, false);
     zkl_list_remove(&entry->on_connection);
     zkl_map_remove(&table->entries, &entry->entry);
     zkl_release(&table->allocator, entry, sizeof *entry);
@@ -131,11 +173,10 @@ static bool add_entry(struct zkl_watches_table *table, struct zkl_watched_path *
     entry->path = path;
     entry->list = list;
     entry->kind = kind;
+    count_entry(table, entry, true);
     zkl_map_insert(&table->entries, &entry->entry, hash_entry(table, path, list, kind));
     zkl_list_push(&path->watches[kind_number(kind)], &entry->on_path);
     zkl_list_push(&list->entries, &entry->on_connection);
-    list->count++;
-    if (kind == ZKL_WATCHES_RECURSIVE) table->recursive_count++;
     return true;
 }
 
@@ -266,7 +307,9 @@ struct zkl_connection *zkl_fire_next(struct zkl_watches_table *table, struct zkl
         }
         if (firing->watched != NULL) close_path(table, firing->watched);
         firing->watched = NULL;
-        if (reached(firing->event, true) == 0 || table->recursive_count == 0) return NULL;
+        if (reached(firing->event, true) == 0 || table->kind_counts[KIND_RECURSIVE] == 0) {
+            return NULL;
+        }
         if (!go_up(firing)) return NULL;
         open_path(table, firing);
     }

@@ -24,6 +24,7 @@ struct zkl_watch_list {
     struct zkl_connection *connection;
     struct zkl_list entries;    /* of zkl_server_watch_entry.on_connection */
     size_t count;               /* at most ZKL_WATCHES_PER_CONNECTION */
+    size_t data_count;          /* paths with any but child watches */
     uint64_t told;              /* the last trigger that reached it */
 };
 
@@ -47,7 +48,11 @@ struct zkl_watches_table {
     struct zkl_allocator allocator;
     struct zkl_map paths, entries; /* entries.count: all watches */
     uint64_t seed;
-    size_t recursive_count;
+    size_t kind_counts[ZKL_WATCHES_KIND_COUNT]; /* of entries */
+    /* As Apache counts, which has two tables of pairs of path and connection: a persistent watch
+     * is in both, all kinds of the data table are one pair. And the paths and connections that
+     * are in the data table. */
+    size_t data_pairs, child_pairs, data_paths, data_connections;
     uint64_t trigger;
 };
 

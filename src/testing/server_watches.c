@@ -159,7 +159,7 @@ static int watches_counts(lua_State *L)
     }
     lua_pushnumber(L, (lua_Number)table->entries.count);
     lua_pushnumber(L, (lua_Number)table->paths.count);
-    lua_pushnumber(L, (lua_Number)table->recursive_count);
+    lua_pushnumber(L, (lua_Number)table->kind_counts[ZKL_WATCHES_KIND_COUNT - 1]);
     return 3;
 }
 

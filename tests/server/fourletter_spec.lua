@@ -158,6 +158,40 @@ describe("four-letter words", function()
     end
   end)
 
+  it("wchs counts the data table as Apache does, mntr both", function()
+    new({ commands = "*" })
+    local function counts()
+      local watches = tonumber(ask("mntr"):match("zk_watch_count\t(%d+)"))
+      local connections, paths, all =
+        ask("wchs"):match("^(%d+) connections watching (%d+) paths\nTotal watches:(%d+)\n$")
+      return { tonumber(connections), tonumber(paths), tonumber(all), watches }
+    end
+    local c, d = h:attach(), h:attach()
+    assert.are.same({ 0, 0, 0, 0 }, counts())
+    c:ask("get_children", { path = "/", watch = true }) -- the child table only
+    assert.are.same({ 0, 0, 0, 1 }, counts())
+    c:ask("get", { path = "/", watch = true })
+    c:ask("exists", { path = "/", watch = true }) -- it has that one
+    assert.are.same({ 1, 1, 1, 2 }, counts())
+    d:ask("exists", { path = "/no", watch = true })
+    assert.are.same({ 2, 2, 2, 3 }, counts())
+    c:ask("add_watch", { path = "/", kind = 0 }) -- persistent: in both, where it is already
+    assert.are.same({ 2, 2, 2, 3 }, counts())
+    d:ask("add_watch", { path = "/", kind = 0 })
+    assert.are.same({ 2, 2, 3, 5 }, counts())
+    d:ask("add_watch", { path = "/", kind = 1 }) -- recursive: in the data table
+    d:ask("add_watch", { path = "/deep", kind = 1 })
+    assert.are.same({ 2, 3, 4, 6 }, counts())
+    c:ask("set", { path = "/", data = "", version = -1 }) -- the one-shot one goes, as a mode
+    assert.are.same({ 2, 3, 4, 6 }, counts())
+    assert.are.equal("OK", c:code("remove_watches", { path = "/", kind = 4 }))
+    assert.are.same({ 1, 3, 3, 5 }, counts()) -- the child watch is still there
+    d:close()
+    assert.are.same({ 0, 0, 0, 1 }, counts())
+    c:ask("create", { path = "/a", data = "", acl = host.OPEN_ACL })
+    assert.are.same({ 0, 0, 0, 0 }, counts())
+  end)
+
   it("hash gives digests of every 128th zxid, the last 1024 of them", function()
     new({ commands = "*" })
     local c = h:attach()
