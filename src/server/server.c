@@ -13,7 +13,7 @@ enum { REAP_INTERVAL_MS = 60000, REAP_PER_MINUTE = 10000, DIGEST_INTERVAL = 128 
 static struct zkl_slice *option_text(struct zkl_server_options *options, size_t index)
 {
     struct zkl_slice *texts[] = { &options->super_digest, &options->commands, &options->version,
-                                  &options->config_text };
+                                  &options->config_text, &options->environment };
     return index < sizeof texts / sizeof texts[0] ? texts[index] : NULL;
 }
 
@@ -120,6 +120,8 @@ struct zkl_server *zkl_server_new(const struct zkl_server_options *options)
     server->options = *options;
     fill_in_defaults(&server->options);
     server->settled = true; /* nothing is restored yet: the new tree is exact */
+    server->trace_mask = ZKL_TRACE_MASK;
+    zkl_tally_reset(&server->tally);
     init_lists(server);
     enum stage reached = init_parts(server, options);
     if (reached == STAGE_ALL) return server;
@@ -140,28 +142,41 @@ void zkl_server_free(struct zkl_server *server)
 
 /* --- start -------------------------------------------------------------------- */
 
-/* What belongs to a session that has ended: a snapshot of Apache's may hold such nodes. */
-static void kill_orphans_of(struct zkl_server *server, struct zkl_owner *owner)
+/* One that finds no memory for its end lives on, and is tried again when it is due next. */
+static void expire_session(struct zkl_server *server, struct zkl_session *session)
 {
-    struct zkl_list *link = owner->nodes.next;
-    for (size_t left = owner->count; left > 0; left--) {
-        struct zkl_node *node = zkl_owned_node(link);
-        link = link->next;
-        if (zkl_node_first_child(node) != NULL) continue; /* damaged, but not by us */
-        zkl_tree_delete(&server->tree, node, server->zxid);
+    if (session->closing) return;
+    int status = zkl_prep_close_session(server, session, NULL, 0, server->clock);
+    if (status != ZKL_OK) {
+        zkl_sessions_touch(&server->sessions, session, server->clock.now_ms);
     }
 }
 
-static void kill_orphans(struct zkl_server *server)
+static bool owns_leaves(const struct zkl_owner *owner)
 {
-    struct zkl_map_node *entry = zkl_map_each(&server->tree.owners, NULL);
-    while (entry != NULL) {
-        struct zkl_map_node *next = zkl_map_each(&server->tree.owners, entry);
-        struct zkl_owner *owner = ZKL_LIST_ELEMENT(entry, struct zkl_owner, entry);
-        if (zkl_sessions_find(&server->sessions, owner->session_id) == NULL) {
-            kill_orphans_of(server, owner);
-        }
-        entry = next;
+    struct zkl_list *link = owner->nodes.next;
+    while (link != &owner->nodes && zkl_node_first_child(zkl_owned_node(link)) == NULL) {
+        link = link->next;
+    }
+    return link == &owner->nodes;
+}
+
+/* What belongs to a session that has ended, as in a snapshot of Apache's, or after TTL nodes are
+ * served no more. It goes in a transaction, with the session, which is taken in for that: were it
+ * just gone, the next start would find it again below entries whose digests are without it. */
+static void end_orphans(struct zkl_server *server)
+{
+    struct zkl_sessions *sessions = &server->sessions;
+    struct zkl_map_node *entry = NULL;
+    while ((entry = zkl_map_each(&server->tree.owners, entry)) != NULL) {
+        const struct zkl_owner *owner = ZKL_LIST_ELEMENT(entry, struct zkl_owner, entry);
+        if (zkl_sessions_find(sessions, owner->session_id) != NULL) continue;
+        if (!owns_leaves(owner)) continue; /* TTL nodes: what lies below is not to be lost */
+        struct zkl_session *session = zkl_sessions_reserve(sessions, 0);
+        if (session == NULL) return; /* they wait for the next start */
+        zkl_sessions_insert(sessions, session, owner->session_id,
+                            server->options.session_timeout_min_ms, server->clock.now_ms);
+        expire_session(server, session);
     }
 }
 
@@ -169,7 +184,6 @@ void zkl_server_start(struct zkl_server *server, struct zkl_clock clock)
 {
     ZKL_ASSERT(!server->serving && !server->restoring);
     server->clock = clock;
-    kill_orphans(server);
     zkl_sessions_begin(&server->sessions, server->options.server_id, clock);
     zkl_sessions_restart(&server->sessions, clock.now_ms);
     zkl_prep_begin(server);
@@ -177,6 +191,7 @@ void zkl_server_start(struct zkl_server *server, struct zkl_clock clock)
     server->serving = true;
     server->started_ms = server->last_tick_ms = clock.now_ms;
     server->next_reap_ms = clock.now_ms + server->options.reap_interval_ms;
+    end_orphans(server);
 }
 
 /* --- durability --------------------------------------------------------------- */
@@ -236,6 +251,7 @@ static void after_parting(struct zkl_server *server, struct parting *parting)
     struct zkl_connection *connection = parting->connection;
     zkl_news(server, parting->expired ? ZKL_NEWS_SESSION_EXPIRED : ZKL_NEWS_SESSION_CLOSED,
              connection, parting->session_id, 0, NULL);
+    if (parting->expired) server->tally.expired++;
     if (connection != NULL && parting->expired) {
         zkl_connection_end(connection, ZKL_CLOSE_AFTER_OUTPUT);
     }
@@ -324,16 +340,6 @@ static void forgive_stall(struct zkl_server *server)
     zkl_news(server, ZKL_NEWS_STALL, NULL, 0, late_ms, NULL);
 }
 
-/* One that finds no memory for its end lives on, and is tried again when it is due next. */
-static void expire_session(struct zkl_server *server, struct zkl_session *session)
-{
-    if (session->closing) return;
-    int status = zkl_prep_close_session(server, session, NULL, 0, server->clock);
-    if (status != ZKL_OK) {
-        zkl_sessions_touch(&server->sessions, session, server->clock.now_ms);
-    }
-}
-
 void zkl_server_tick(struct zkl_server *server, struct zkl_clock clock)
 {
     server->clock = clock;
@@ -385,6 +391,16 @@ void zkl_server_count(const struct zkl_server *server, struct zkl_server_counts 
         .bytes_in = server->bytes_in,
         .bytes_out = server->bytes_out,
     };
+}
+
+void zkl_server_report(struct zkl_server *server, const struct zkl_report *report)
+{
+    server->report = *report;
+}
+
+void zkl_server_measured(struct zkl_server *server, enum zkl_measured what, int64_t number)
+{
+    zkl_latency_note(&server->tally.measured[what], number);
 }
 
 /* --- news --------------------------------------------------------------------- */

@@ -104,7 +104,18 @@ describe("the server core", function()
       assert.are.equal(0, server:free().bytes)
     end)
 
-    it("ends ephemeral nodes whose session is not there, before it serves", function()
+    it("leaves nodes of no session that have children: TTL nodes that are served no more", function()
+      local server = restored({ "0x100" }, with(
+        { path = "/ttl", stat = { czxid = "0x20", mzxid = "0x20", pzxid = "0x20",
+          ephemeral_owner = "0xff00000000001000" } },
+        { path = "/ttl/child" }))
+      server:start()
+      assert.is_nil((server:next_txn()))
+      assert.are.equal(6, server:count().nodes)
+      assert.are.equal(0, server:free().bytes)
+    end)
+
+    it("ends ephemeral nodes whose session is not there, in its first transactions", function()
       local server = restored({ "0x100" }, with(
         { path = "/mine", stat = { czxid = "0x20", mzxid = "0x20", pzxid = "0x20",
           ephemeral_owner = "0x100" } },
@@ -116,8 +127,13 @@ describe("the server core", function()
           ephemeral_owner = "0x300" } }))
       assert.are.equal(4, server:count().ephemerals)
       server:start()
+      assert.are.equal("0x31", (server:next_txn()))
+      assert.are.equal("0x32", (server:next_txn()))
+      assert.is_nil((server:next_txn()))
+      server:committed("0x32")
       assert.are.equal(1, server:count().ephemerals)
       assert.are.equal(5, server:count().nodes)
+      assert.are.equal(1, server:count().sessions)
       assert.are.equal(0, server:free().bytes)
     end)
   end)

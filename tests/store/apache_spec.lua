@@ -2,9 +2,12 @@
 --- acknowledged the other has, by zxid, by the number of nodes and by the digest of the tree.
 local apache = require("support.apache")
 local codec = require("wire.codec")
-local store = require("zklua_testing").store
+local files = require("store.files")
+local testing = require("zklua_testing")
 local uv = require("luv")
 local zkserver = require("support.zkserver")
+
+local store = testing.store
 
 local function read_file(name)
   local file = assert(io.open(name, "rb"))
@@ -129,7 +132,60 @@ local function kill_and_compare(server, clients)
   return data
 end
 
+-- Apache ends such nodes in memory only, and needs a snapshot to start again.
+local WITHOUT_OWNER = {
+  acls = { { 1, { { 31, "world", "anyone" } } } },
+  nodes = {
+    { "/zookeeper", data = "" },
+    { "/zookeeper/config", data = "", acl = 1, stat = { aversion = -1 } },
+    { "/zookeeper/quota", data = "" },
+    { "/ttl", data = "", acl = 1, stat = { czxid = 1, mzxid = 1, pzxid = 1,
+      owner = "0xff00000000001000" } },
+    { "/ephemeral", data = "", acl = 1, stat = { czxid = 2, mzxid = 2, pzxid = 2,
+      owner = "0x0100000000000007" } },
+  },
+}
+
+-- With the digest of its nodes, as Apache writes it: what follows is held against it.
+local function sealed(snapshot, zxid)
+  local disk = testing.disk.new(1)
+  disk:write("d/version-2", ("snapshot.%x"):format(zxid), files.snapshot(snapshot))
+  local status, report, found = store.check_server({ disk = disk, directory = "d" })
+  assert.are.equal(0, status, report.text)
+  snapshot.zxid, snapshot.digest = zxid, found.digest
+  return files.snapshot(snapshot)
+end
+
 describe("a data directory", function()
+  it("whose ephemeral nodes belong to nobody starts, is written to, and starts again", function()
+    local zk = require("zklua")
+    local server = zkserver.start({ config = { extendedTypesEnabled = false } })
+    finally(function()
+      server:stop()
+    end)
+    local data = server.dir .. "/data/version-2"
+    server:kill()
+    assert(os.execute(("rm -f '%s'/*"):format(data)))
+    local file = assert(io.open(data .. "/snapshot.5", "wb"))
+    file:write(sealed(WITHOUT_OWNER, 5))
+    file:close()
+    server:restart()
+    local c = assert(zk.connect(server.connect_string))
+    for _ = 1, 3 do
+      assert(c:create("/mine-", "", { sequential = true }))
+    end
+    assert.is_falsy((c:exists("/ttl")))
+    assert.is_falsy((c:exists("/ephemeral")))
+    c:close()
+    server:restart()
+    c = assert(zk.connect(server.connect_string))
+    local names = assert(c:children("/"))
+    table.sort(names)
+    assert.are.same({ "mine-0000000000", "mine-0000000001", "mine-0000000002", "zookeeper" },
+      names)
+    c:close()
+  end)
+
   it("goes back and forth between Apache and us, killed each time #slow #once", function()
     local config = { snapCount = 50, maxSessionTimeout = 60000 }
     local theirs = apache.start({ config = config })
