@@ -115,6 +115,9 @@ int zkl_server_restore_node(struct zkl_server *server, const struct zkl_restored
     struct zkl_node *parent;
     int status = find_parent(server, node->path, &parent);
     if (status != ZKL_OK) return status;
+    if (parent == NULL && node->stat.ephemeral_owner != 0) {
+        return zkl_why_start(server, "the root has an owner");
+    }
     if (!is_owner(&server->tree, node->stat.ephemeral_owner)) {
         return refuse_node(server, "a node has a TTL of an unknown kind: ", node->path);
     }
@@ -150,9 +153,36 @@ int zkl_server_restore_end(struct zkl_server *server, int64_t zxid)
     return ZKL_OK;
 }
 
-bool zkl_server_in_doubt(const struct zkl_server *server)
+static bool refuse_parent(struct zkl_server *server, const struct zkl_node *node)
 {
-    return server->in_doubt;
+    char path[256]; /* the beginning of a longer one says less, and is not the node's */
+    size_t size = zkl_node_path(node, path, sizeof path);
+    if (size > sizeof path) size = 0;
+    refuse_node(server, "an ephemeral node has children: ",
+                (struct zkl_slice) { (const uint8_t *)path, size });
+    return true;
+}
+
+/* The end of a session takes leaves: what lies below its nodes would be lost, and in nobody's
+ * record. While entries are replayed onto a fuzzy snapshot this can be so for a time. */
+static bool ephemeral_has_children(struct zkl_server *server)
+{
+    struct zkl_map_node *entry = zkl_map_each(&server->tree.owners, NULL);
+    for (; entry != NULL; entry = zkl_map_each(&server->tree.owners, entry)) {
+        struct zkl_owner *owner = ZKL_LIST_ELEMENT(entry, struct zkl_owner, entry);
+        if (zkl_sessions_find(&server->sessions, owner->session_id) == NULL) continue;
+        struct zkl_list *link = owner->nodes.next;
+        for (; link != &owner->nodes; link = link->next) {
+            const struct zkl_node *node = zkl_owned_node(link);
+            if (zkl_node_first_child(node) != NULL) return refuse_parent(server, node);
+        }
+    }
+    return false;
+}
+
+bool zkl_server_in_doubt(struct zkl_server *server)
+{
+    return server->in_doubt || ephemeral_has_children(server);
 }
 
 int zkl_server_restore_digest(struct zkl_server *server, int64_t digest_zxid, uint64_t digest)

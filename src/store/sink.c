@@ -54,8 +54,8 @@ static struct zkl_sink server_sink(struct zkl_server *server)
     };
 }
 
-/* Everything was read, and the last digest does not fit what came out. */
-static int judge(const struct zkl_store_options *options, const struct zkl_server *server,
+/* Everything was read; what came out does not fit together. */
+static int judge(const struct zkl_store_options *options, struct zkl_server *server,
                  struct zkl_store_report *report)
 {
     if (!zkl_server_in_doubt(server)) return 0;

@@ -409,6 +409,9 @@ describe("restoring", function()
       { "no node at all", {}, { "end", { zxid = 1 } }, "there is no root node" },
       { "a node without root", {}, a, "a node comes before its parent: '/a'" },
       { "a second root", { root }, root, "this is no path of a node: ''" },
+      { "an owner of the root", {},
+        { "node", { path = "", acl_id = -1, ephemeral_owner = "0xab" } },
+        "the root has an owner" },
       { "a node twice", { root, a }, a, "a node is there twice: '/a'" },
       { "a missing parent", { root, a }, { "node", { path = "/b/c", acl_id = -1 } },
         "a node comes before its parent: '/b/c'" },
@@ -455,6 +458,22 @@ describe("restoring", function()
         tree:free()
       end)
     end
+
+    -- Its session would take it away from above them. One that has ended already does not.
+    it("children of an ephemeral, when all is there", function()
+      for _, case in ipairs({ { "0xab", true }, { "0xac", false } }) do
+        local tree = new(7, true)
+        tree:restore_begin()
+        assert.is_true(tree:restore("session", { id = "0xab", timeout_ms = 1 }))
+        assert.is_true(tree:restore(root[1], root[2]))
+        assert.is_true(tree:restore("node", { path = "/e", acl_id = -1,
+          ephemeral_owner = case[1] }))
+        assert.is_true(tree:restore("node", { path = "/e/c", acl_id = -1 }))
+        assert.is_true(tree:restore("end", { zxid = 1 }))
+        assert.are.equal(case[2], tree:sums().in_doubt)
+        tree:free()
+      end
+    end)
 
     it("with a sentence that fits, however long the path", function()
       local tree = new()

@@ -76,7 +76,9 @@ struct zkl_server_options {
     int32_t container_unused_ms;    /* 0, never: znode.container.maxNeverUsedIntervalMs */
     struct zkl_slice commands;      /* four-letter words answered beside srvr: "ruok,mntr"; "*" */
     struct zkl_slice version;       /* what srvr prints as the version */
-    struct zkl_slice config_text;   /* what `conf` prints: lines key=value */
+    struct zkl_slice config_text;   /* what `conf` prints: lines key=value; the value of
+                                       dataDirSize and dataLogSize is that of the last report */
+    struct zkl_slice environment;   /* what `envi` prints behind the version: lines key=value */
 };
 #define ZKL_TICK_TIME_MS_DEFAULT 3000
 #define ZKL_HANDSHAKE_FRAME_MAX 1024          /* a frame before the session */
@@ -122,14 +124,14 @@ int zkl_server_restore_end(struct zkl_server *server, int64_t zxid);
  * to anywhere, and no digest of the log is compared. One that disagrees does so only for good if
  * none behind it agrees: see zkl_server_in_doubt. */
 int zkl_server_restore_digest(struct zkl_server *server, int64_t digest_zxid, uint64_t digest);
-/* After the last entry: the last digest that could be compared has disagreed, as zkl_server_why
- * says, so that the tree is not to be trusted. */
-bool zkl_server_in_doubt(const struct zkl_server *server);
+/* After the last entry: the last digest that could be compared has disagreed, or an ephemeral node
+ * has children, as zkl_server_why says, so that the tree is not to be trusted. */
+bool zkl_server_in_doubt(struct zkl_server *server);
 int zkl_server_replay(struct zkl_server *server, struct zkl_slice payload, bool *skipped);
 const char *zkl_server_why(const struct zkl_server *server);
 
-/* From here on clients are served. Ephemeral nodes without a session go; sessions live from
- * `clock` on. */
+/* From here on clients are served. Ephemeral nodes without a session go, by the first transactions
+ * that next_txn gives; sessions live from `clock` on. */
 void zkl_server_start(struct zkl_server *server, struct zkl_clock clock);
 
 /* --- connections --------------------------------------------------------------- */
@@ -209,6 +211,21 @@ struct zkl_server_counts {
     uint64_t frames_in, frames_out, bytes_in, bytes_out;
 };
 void zkl_server_count(const struct zkl_server *server, struct zkl_server_counts *counts);
+
+/* What a core cannot know and four-letter words tell, as of now. */
+struct zkl_report {
+    int64_t open_descriptors, open_descriptors_max; /* 0: not known */
+    int64_t data_bytes, log_bytes;                  /* of files, by directory */
+};
+void zkl_server_report(struct zkl_server *server, const struct zkl_report *report);
+/* Something has happened once more, and took so long or was so many. */
+enum zkl_measured {
+    ZKL_MEASURED_SYNC_MS,
+    ZKL_MEASURED_SNAPSHOT_MS,
+    ZKL_MEASURED_START_MS,          /* all of recovery */
+    ZKL_MEASURED_COUNT
+};
+void zkl_server_measured(struct zkl_server *server, enum zkl_measured what, int64_t number);
 
 /* --- news, for the log ------------------------------------------------------------ */
 
