@@ -235,6 +235,7 @@ static int serve(const struct plan *plan)
             .snapshot_bytes_max = times(cfg->snapshot_kib_max, 1024),
             .preallocate_bytes = times(cfg->preallocate_kib, 1024),
             .log_bytes_max = times(cfg->log_kib_max, 1024),
+            .keeps_all = cfg->purge_interval_ms == 0,
             .snapshots_kept = cfg->snapshots_kept < 3 ? 3 : (uint32_t)cfg->snapshots_kept,
             .autocreate = cfg->autocreate,
             .trust_empty_snapshot = cfg->trust_empty_snapshot,

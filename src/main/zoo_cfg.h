@@ -25,7 +25,7 @@ struct zkl_zoo_cfg {
     int32_t connections_per_address, connections;           /* 0: no limit */
     int32_t snapshot_count, snapshots_kept;
     int64_t snapshot_kib_max, preallocate_kib, log_kib_max; /* <= 0: none */
-    int64_t purge_interval_ms;                              /* 0: off */
+    int64_t purge_interval_ms;                              /* 0: nothing is removed, ever */
     int32_t slow_sync_ms, outstanding, request_size_max;
     int64_t memory_mib_max;                                 /* 0: none */
     bool autocreate, trust_empty_snapshot;

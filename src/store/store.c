@@ -38,6 +38,7 @@ struct zkl_store {
     struct zkl_mark_file mark;
     struct zkl_snapshot_writer snapshot;
     struct zkl_purger purger;
+    bool keeps_all;
     int failure; /* of the log: it is never written again */
     struct batch batches[2];
 };
@@ -184,6 +185,7 @@ static struct zkl_store *allocate_store(const struct zkl_store_options *options)
     store->mark.file = store->snapshot.file = -1;
     store->snapshot.place = &store->place;
     store->snapshots_kept = options->snapshots_kept;
+    store->keeps_all = options->keeps_all;
     store->snapshot_count = options->snapshot_count;
     if (store->snapshot_count == 0) store->snapshot_count = SNAPSHOT_COUNT_DEFAULT;
     store->snapshot_bytes_max = options->snapshot_bytes_max;
@@ -389,7 +391,7 @@ int zkl_store_snapshot_finish(struct zkl_store *store)
     int status = zkl_snapshot_writer_finish(&store->snapshot);
     if (status != 0) return status;
     zkl_purge_verified(&store->purger, store->snapshot.zxid);
-    return zkl_store_purge(store);
+    return store->keeps_all ? 0 : zkl_store_purge(store);
 }
 
 void zkl_store_snapshot_abort(struct zkl_store *store)

@@ -23,6 +23,7 @@ struct zkl_store_options {
     int64_t preallocate_bytes;    /* 64 MiB: preAllocSize; < 0: none */
     int64_t log_bytes_max;        /* -1: txnLogSizeLimitInKb */
     uint32_t snapshots_kept;      /* autopurge.snapRetainCount, >= 3 */
+    bool keeps_all;               /* a snapshot that is finished removes nothing that is older */
     bool autocreate;              /* directories that are missing are made */
     bool trust_empty_snapshot;    /* snapshot.trust.empty */
     uint64_t seed;                /* spreads the moments of snapshots */

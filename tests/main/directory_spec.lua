@@ -121,7 +121,8 @@ describe("zklua server", function()
 
     -- What the file system says below dir: names and sizes.
     local function content()
-      local pipe = io.popen("cd '" .. dir .. "' && find . -type f -printf '%p %s\\n' -o -print | sort")
+      local pipe = io.popen("cd '" .. dir
+        .. "' && find . -type f -printf '%p %s\\n' -o -print | sort")
       local text = pipe:read("*a")
       pipe:close()
       return text
