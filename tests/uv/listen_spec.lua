@@ -105,7 +105,8 @@ describe("the server's listeners", function()
   local function exhaust(server)
     local pid = server.process.pid
     local function limit(number)
-      local result = program.run({ "prlimit", "--pid", tostring(pid), "--nofile=" .. number .. ":" })
+      local result = program.run({ "prlimit", "--pid", tostring(pid),
+        "--nofile=" .. number .. ":" })
       assert.equal(0, result.code, result.stderr)
     end
     local file = assert(io.open("/proc/" .. pid .. "/limits"))
