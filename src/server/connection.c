@@ -50,6 +50,7 @@ static void drop_address(struct zkl_server *server, struct zkl_address *address)
 
 static int refuse_peer(struct zkl_server *server, const struct zkl_peer *peer, const char *detail)
 {
+    server->tally.refused++;
     zkl_news(server, ZKL_NEWS_CONNECTION_LIMIT, NULL, 0, (int64_t)server->connection_count,
              detail)->peer = *peer;
     return ZKL_E_LIMIT;
@@ -230,6 +231,7 @@ uint8_t *zkl_connection_room(struct zkl_connection *connection, size_t size)
     if (connection->phase == ZKL_PHASE_ENDING) return NULL;
     size_t waiting = zkl_connection_waiting(connection);
     if (waiting > ZKL_OUTPUT_CLOSE) {
+        connection->server->tally.cut_off++;
         zkl_news(connection->server, ZKL_NEWS_SLOW, connection, connection->session_id,
                  (int64_t)waiting, "does not read what it asked for");
         zkl_connection_end(connection, ZKL_CLOSE_AT_ONCE);
@@ -242,12 +244,24 @@ uint8_t *zkl_connection_room(struct zkl_connection *connection, size_t size)
     return zkl_buffer_end(&connection->output);
 }
 
+/* Sizes are told without the four bytes of the length. */
+static void note_answer(struct zkl_tally *tally, int64_t size)
+{
+    size -= 4;
+    tally->answer_size_last = size;
+    if (tally->answer_size_min == -1 || size < tally->answer_size_min) {
+        tally->answer_size_min = size;
+    }
+    if (size > tally->answer_size_max) tally->answer_size_max = size;
+}
+
 void zkl_connection_commit(struct zkl_connection *connection, size_t size)
 {
     zkl_buffer_commit(&connection->output, size);
     connection->sent++;
     connection->server->sent++;
     connection->last_response_ms = connection->server->clock.now_ms;
+    if (size > 0) note_answer(&connection->server->tally, (int64_t)size);
     zkl_connection_changed(connection);
 }
 
@@ -374,6 +388,7 @@ void zkl_connection_refuse(struct zkl_connection *connection, int64_t number, co
 
 void zkl_connection_starve(struct zkl_connection *connection, const char *detail)
 {
+    connection->server->tally.cut_off++;
     zkl_news(connection->server, ZKL_NEWS_NOMEM, connection, connection->session_id, 0, detail);
     zkl_connection_end(connection, ZKL_CLOSE_AT_ONCE);
 }
@@ -385,6 +400,7 @@ void zkl_connection_expire(struct zkl_server *server)
             ZKL_LIST_ELEMENT(server->handshakes.next, struct zkl_connection, in_time);
         if (server->clock.now_ms - connection->since_ms < ZKL_HANDSHAKE_TIME_MS) return;
         if (connection->phase != ZKL_PHASE_ENDING) {
+            server->tally.late_handshakes++;
             zkl_news(server, ZKL_NEWS_PROTOCOL, connection, 0, ZKL_HANDSHAKE_TIME_MS,
                      "no session in time");
         }

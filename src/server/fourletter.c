@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/text.h"
+#include "wire/bytes.h"
 
 enum { COMMAND_SIZE = 4 };
 
@@ -95,9 +96,16 @@ static void say_isro(struct zkl_text *text)
     zkl_text_put(text, "rw");
 }
 
-static void say_trace_mask(struct zkl_text *text)
+static void say_gtmk(struct zkl_text *text)
 {
-    zkl_text_put(text, "306");
+    zkl_text_i64(text, text->server->trace_mask);
+}
+
+/* Eight bytes follow the word. */
+static void say_stmk(struct zkl_text *text)
+{
+    text->server->trace_mask = zkl_load_i64(text->argument);
+    say_gtmk(text);
 }
 
 static void put_version(struct zkl_text *text)
@@ -105,12 +113,6 @@ static void put_version(struct zkl_text *text)
     zkl_text_put(text, "Zookeeper version: ");
     zkl_text_slice(text, text->server->options.version);
     zkl_text_put(text, "\n");
-}
-
-/* The root has two names in Apache, and counts twice. */
-static int64_t node_count(const struct zkl_server *server)
-{
-    return (int64_t)server->tree.nodes.count + 1;
 }
 
 static void put_statistics(struct zkl_text *text)
@@ -126,7 +128,7 @@ static void put_statistics(struct zkl_text *text)
     zkl_text_named(text, "\nOutstanding: ", (int64_t)server->outstanding);
     zkl_text_put(text, "\nZxid: ");
     zkl_text_hex(text, server->zxid);
-    zkl_text_named(text, "\nMode: standalone\nNode count: ", node_count(server));
+    zkl_text_named(text, "\nMode: standalone\nNode count: ", zkl_text_node_count(text));
     zkl_text_put(text, "\n");
 }
 
@@ -166,15 +168,44 @@ static void say_srst(struct zkl_text *text)
     server->received_before = server->received;
     server->sent_before = server->sent;
     server->latency = (struct zkl_latency) { 0 };
-    server->read_latency = server->update_latency = server->latency;
+    server->bytes_in_before = server->bytes_in;
+    server->bytes_out_before = server->bytes_out;
+    zkl_tally_reset(&server->tally);
     zkl_text_put(text, "Server stats reset.\n");
 }
 
+/* Lines; the last one may lack its end. */
+static void put_lines(struct zkl_text *text, struct zkl_slice lines)
+{
+    zkl_text_slice(text, lines);
+    if (lines.size > 0 && lines.base[lines.size - 1] != '\n') zkl_text_put(text, "\n");
+}
+
+static bool begins_with(const uint8_t *line, size_t size, const char *key)
+{
+    return size >= strlen(key) && memcmp(line, key, strlen(key)) == 0;
+}
+
+/* What changes while the server runs is as the driver has told it last. */
 static void say_conf(struct zkl_text *text)
 {
+    static const char DATA[] = "dataDirSize=", LOGS[] = "dataLogSize=";
     struct zkl_slice config = text->server->options.config_text;
-    zkl_text_slice(text, config);
-    if (config.size > 0 && config.base[config.size - 1] != '\n') zkl_text_put(text, "\n");
+    const struct zkl_report *report = &text->server->report;
+    for (size_t at = 0; at < config.size;) {
+        const uint8_t *line = config.base + at;
+        const uint8_t *newline = memchr(line, '\n', config.size - at);
+        size_t size = newline != NULL ? (size_t)(newline - line) : config.size - at;
+        if (begins_with(line, size, DATA)) {
+            zkl_text_named(text, DATA, report->data_bytes);
+        } else if (begins_with(line, size, LOGS)) {
+            zkl_text_named(text, LOGS, report->log_bytes);
+        } else {
+            zkl_text_bytes(text, line, size);
+        }
+        zkl_text_put(text, "\n");
+        at += size + 1;
+    }
 }
 
 static void say_envi(struct zkl_text *text)
@@ -182,33 +213,13 @@ static void say_envi(struct zkl_text *text)
     zkl_text_put(text, "Environment:\nzookeeper.version=");
     zkl_text_slice(text, text->server->options.version);
     zkl_text_put(text, "\n");
-}
-
-/* The value of `key` in config_text, or "0". */
-static struct zkl_slice config_value(const struct zkl_server *server, const char *key)
-{
-    struct zkl_slice config = server->options.config_text;
-    const struct zkl_slice zero = { (const uint8_t *)"0", 1 };
-    size_t key_size = strlen(key), at = 0;
-    while (at < config.size) {
-        const uint8_t *line = config.base + at;
-        const uint8_t *newline = memchr(line, '\n', config.size - at);
-        size_t size = newline != NULL ? (size_t)(newline - line) : config.size - at;
-        if (size > key_size && memcmp(line, key, key_size) == 0 && line[key_size] == '=') {
-            struct zkl_slice value = { line + key_size + 1, size - key_size - 1 };
-            return value;
-        }
-        at += size + 1;
-    }
-    return zero;
+    put_lines(text, text->server->options.environment);
 }
 
 static void say_dirs(struct zkl_text *text)
 {
-    zkl_text_put(text, "datadir_size: ");
-    zkl_text_slice(text, config_value(text->server, "dataDirSize"));
-    zkl_text_put(text, "\nlogdir_size: ");
-    zkl_text_slice(text, config_value(text->server, "dataLogSize"));
+    zkl_text_named(text, "datadir_size: ", text->server->report.data_bytes);
+    zkl_text_named(text, "\nlogdir_size: ", text->server->report.log_bytes);
     zkl_text_put(text, "\n");
 }
 
@@ -227,65 +238,19 @@ static void say_hash(struct zkl_text *text)
     }
 }
 
-static void put_key(struct zkl_text *text, const char *key)
-{
-    zkl_text_put(text, "zk_");
-    zkl_text_put(text, key);
-    zkl_text_put(text, "\t");
-}
-
-static void say_mntr(struct zkl_text *text)
-{
-    const struct zkl_server *server = text->server;
-    const struct {
-        const char *key;
-        int64_t value;
-    } rows[] = {
-        { "min_latency", server->latency.min_ms },
-        { "max_latency", server->latency.max_ms },
-        { "packets_received", (int64_t)(server->received - server->received_before) },
-        { "packets_sent", (int64_t)(server->sent - server->sent_before) },
-        { "bytes_received_count", (int64_t)server->bytes_in },
-        { "response_bytes", (int64_t)server->bytes_out },
-        { "num_alive_connections", (int64_t)server->connection_count },
-        { "outstanding_requests", (int64_t)server->outstanding },
-        { "uptime", server->clock.now_ms - server->started_ms },
-        { "znode_count", node_count(server) },
-        { "watch_count", (int64_t)(server->watches.data_pairs + server->watches.child_pairs) },
-        { "ephemerals_count", (int64_t)server->tree.ephemeral_count },
-        { "approximate_data_size", (int64_t)server->tree.data_bytes },
-        { "global_sessions", (int64_t)server->sessions.map.count },
-        { "local_sessions", 0 },
-        { "outstanding_changes_queued", (int64_t)server->prep.count },
-        { "memory_bytes", (int64_t)zkl_memory_bytes(server) },
-    };
-    put_key(text, "version");
-    zkl_text_slice(text, server->options.version);
-    zkl_text_put(text, "\n");
-    put_key(text, "server_state");
-    zkl_text_put(text, "standalone\n");
-    put_key(text, "avg_latency");
-    zkl_text_average(text, &server->latency);
-    zkl_text_put(text, "\n");
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        put_key(text, rows[i].key);
-        zkl_text_i64(text, rows[i].value);
-        zkl_text_put(text, "\n");
-    }
-}
-
 /* --- which is which ----------------------------------------------------------- */
 
 static const struct word {
     char name[COMMAND_SIZE + 1];
     void (*say)(struct zkl_text *text);
+    size_t argument_size; /* of bytes that follow it */
 } WORDS[] = {
-    { "conf", say_conf }, { "cons", say_cons },       { "crst", say_crst },
-    { "dirs", say_dirs }, { "dump", zkl_say_dump },       { "envi", say_envi },
-    { "gtmk", say_trace_mask }, { "hash", say_hash }, { "isro", say_isro },
-    { "mntr", say_mntr }, { "ruok", say_ruok },       { "srst", say_srst },
-    { "srvr", say_srvr }, { "stat", say_stat },       { "wchc", zkl_say_wchc },
-    { "wchp", zkl_say_wchp }, { "wchs", zkl_say_wchs },
+    { "conf", say_conf, 0 },     { "cons", say_cons, 0 },     { "crst", say_crst, 0 },
+    { "dirs", say_dirs, 0 },     { "dump", zkl_say_dump, 0 }, { "envi", say_envi, 0 },
+    { "gtmk", say_gtmk, 0 },     { "hash", say_hash, 0 },     { "isro", say_isro, 0 },
+    { "mntr", zkl_say_mntr, 0 }, { "ruok", say_ruok, 0 },     { "srst", say_srst, 0 },
+    { "srvr", say_srvr, 0 },     { "stat", say_stat, 0 },     { "stmk", say_stmk, 8 },
+    { "wchc", zkl_say_wchc, 0 }, { "wchp", zkl_say_wchp, 0 }, { "wchs", zkl_say_wchs, 0 },
 };
 
 static bool is_space(uint8_t byte)
@@ -313,9 +278,11 @@ static bool in_whitelist(struct zkl_slice list, const char *name)
     return false;
 }
 
-static void answer(struct zkl_connection *connection, const struct word *word)
+static void answer(struct zkl_connection *connection, const struct word *word,
+                   const uint8_t *argument)
 {
-    struct zkl_text text = { connection->server, connection, 0, false };
+    struct zkl_text text = { .server = connection->server, .connection = connection,
+                             .argument = argument };
     if (word->say == say_srvr || in_whitelist(text.server->options.commands, word->name)) {
         word->say(&text);
     } else {
@@ -327,13 +294,14 @@ static void answer(struct zkl_connection *connection, const struct word *word)
     zkl_connection_end(connection, ZKL_CLOSE_AFTER_OUTPUT);
 }
 
-bool zkl_four_letter(struct zkl_connection *connection, const uint8_t bytes[COMMAND_SIZE])
+bool zkl_four_letter(struct zkl_connection *connection, const uint8_t *bytes, size_t size)
 {
     for (size_t i = 0; i < sizeof WORDS / sizeof WORDS[0]; i++) {
         if (memcmp(WORDS[i].name, bytes, COMMAND_SIZE) != 0) continue;
+        if (size < COMMAND_SIZE + WORDS[i].argument_size) return true;
         connection->received++;
         connection->server->received++;
-        answer(connection, &WORDS[i]);
+        answer(connection, &WORDS[i], bytes + COMMAND_SIZE);
         return true;
     }
     return false;

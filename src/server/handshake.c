@@ -24,6 +24,7 @@ static void reattach(struct zkl_connection *connection, struct zkl_session *sess
                      int32_t timeout_ms)
 {
     struct zkl_server *server = connection->server;
+    server->tally.came_back++;
     if (session->connection != NULL) {
         zkl_news(server, ZKL_NEWS_SESSION_MOVED, connection, session->id, timeout_ms, NULL);
         zkl_connection_end(session->connection, ZKL_CLOSE_AT_ONCE);
@@ -73,6 +74,7 @@ void zkl_handshake_take(struct zkl_connection *connection, struct zkl_slice body
         return;
     }
     connection->old_client = !record.has_readonly;
+    server->tally.handshakes++;
     if (record.last_zxid_seen > server->zxid) {
         zkl_news(server, ZKL_NEWS_AHEAD, connection, record.session_id, record.last_zxid_seen,
                  NULL);

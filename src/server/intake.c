@@ -74,7 +74,9 @@ static void take_auth(struct zkl_connection *connection, int32_t xid, struct zkl
     struct zkl_writer writer;
     if (!zkl_reply_begin(connection, &writer, &header, 0)) return;
     zkl_reply_end(connection, &writer);
-    if (code != ZKL_CODE_OK) zkl_connection_end(connection, ZKL_CLOSE_AFTER_OUTPUT);
+    if (code == ZKL_CODE_OK) return;
+    server->tally.auth_failed++;
+    zkl_connection_end(connection, ZKL_CLOSE_AFTER_OUTPUT);
 }
 
 /* As a server without SASL does: no error and a null token, which clients take as a refusal. */
@@ -180,7 +182,7 @@ static size_t frame_size_max(const struct zkl_connection *connection)
 static bool is_command(struct zkl_connection *connection, const uint8_t *bytes, size_t size)
 {
     return connection->phase == ZKL_PHASE_HANDSHAKE && size >= LENGTH_SIZE &&
-           zkl_four_letter(connection, bytes);
+           zkl_four_letter(connection, bytes, size);
 }
 
 /* Works on whole frames at the front and returns how many bytes they were. */

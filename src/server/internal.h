@@ -19,13 +19,14 @@
  *   connection.c   accept, output, limits, the end of a connection
  *   memory.c       what the limit of memory lets in
  *   blocks.c       memory of buffers between two uses
- *   intake.c       bytes into requests
+ *   intake.c       bytes into requests            (ahead.h: what those behind it will need)
  *   handshake.c    the first of them: whose session it is
  *   order.c        what has to wait before it is answered
  *   reads.c        reads of the tree              (own.c: of what is the connection's)
  *   replies.c      answers to proposals
  *   reaper.c       empty containers, old TTL nodes
- *   fourletter.c   srvr, mntr and the others      (listings.c: the long ones; text.c)
+ *   fourletter.c   srvr and the others            (listings.c: the long ones; text.c)
+ *   monitor.c      mntr, and what it counts
  *   server.c       the other public calls */
 #ifndef ZKLUA_SERVER_INTERNAL_H
 #define ZKLUA_SERVER_INTERNAL_H
@@ -79,6 +80,15 @@ static inline void zkl_latency_note(struct zkl_latency *latency, int64_t ms)
     latency->last_ms = ms;
 }
 
+/* What mntr tells since the start or the last srst. */
+struct zkl_tally {
+    uint64_t handshakes, refused, cut_off, came_back, expired, late_handshakes, auth_failed;
+    uint64_t event_bytes;
+    struct zkl_latency told[4];  /* clients per event, by its type less one */
+    struct zkl_latency reads, updates, measured[ZKL_MEASURED_COUNT];
+    int64_t answer_size_last, answer_size_min, answer_size_max; /* -1: none yet */
+};
+
 /* All connections from one address, counted while connection_per_address_max is set. */
 struct zkl_address {
     struct zkl_map_node entry;
@@ -121,6 +131,7 @@ struct zkl_allocator zkl_blocks_hook(struct zkl_blocks *blocks);
  * memory) connections with some are not read. Their number has a limit too:
  * options.outstanding_max. */
 #define ZKL_WAITING_BYTES_MAX (64 * 1024 * 1024)
+#define ZKL_TRACE_MASK 306    /* what `gtmk` says before anybody has set another */
 #define ZKL_DIGESTS_KEPT 1024 /* `hash`: of every 128th zxid */
 
 /* Idle, with a session, all of it fits into 1 KB. */
@@ -203,10 +214,12 @@ struct zkl_server {
     size_t news_start, news_count;
     /* for srvr and mntr */
     uint64_t received, sent, bytes_in, bytes_out;
-    uint64_t received_before, sent_before; /* srst */
+    uint64_t received_before, sent_before, bytes_in_before, bytes_out_before; /* srst */
     int64_t started_ms;
-    struct zkl_latency latency;     /* of all; and apart: */
-    struct zkl_latency read_latency, update_latency;
+    struct zkl_latency latency;     /* of all answers */
+    struct zkl_tally tally;
+    struct zkl_report report;
+    int64_t trace_mask;             /* stmk's, and of no effect */
     struct zkl_digest_point {
         int64_t zxid;
         uint64_t digest;
@@ -294,8 +307,7 @@ void zkl_reply_header(struct zkl_connection *connection, int32_t xid, int32_t co
 void zkl_reply_result(struct zkl_connection *connection, int32_t xid,
                       const struct zkl_result *result);
 void zkl_reply_proposal(struct zkl_server *server, struct zkl_proposal *proposal);
-/* A request that came in at `asked_ms` is being answered; `kind` is read_latency or
- * update_latency of the server. */
+/* A request that came in at `asked_ms` is being answered; `kind` is one of the tally's. */
 void zkl_reply_timed(struct zkl_connection *connection, struct zkl_latency *kind,
                      int64_t asked_ms);
 /* To all who watch and may READ the node whose list is `acl`. */
@@ -314,8 +326,12 @@ int zkl_why_text(struct zkl_server *server, const char *text);
 int zkl_why_slice(struct zkl_server *server, struct zkl_slice name); /* in quotes */
 int zkl_why_hex(struct zkl_server *server, uint64_t number);
 
-/* fourletter.c: true: these four bytes were one, and the answer and the end are on their way. */
-bool zkl_four_letter(struct zkl_connection *connection, const uint8_t bytes[4]);
+/* fourletter.c: true: these bytes begin with one; its answer and the end are on their way, unless
+ * it lacks what belongs to it. size >= 4. */
+bool zkl_four_letter(struct zkl_connection *connection, const uint8_t *bytes, size_t size);
+
+/* monitor.c */
+void zkl_tally_reset(struct zkl_tally *tally);
 
 /* reaper.c */
 void zkl_reap(struct zkl_server *server);

@@ -103,7 +103,7 @@ static void serve(struct zkl_connection *connection, struct zkl_slice body, int6
     struct zkl_request request;
     zkl_request_header_read(&reader, &header);
     zkl_request_read(&reader, header.op, &request);
-    zkl_reply_timed(connection, &connection->server->read_latency, asked_ms);
+    zkl_reply_timed(connection, &connection->server->tally.reads, asked_ms);
     if (reader.failed) {
         zkl_reply_header(connection, header.xid, ZKL_CODE_MARSHALLINGERROR);
     } else {

@@ -97,6 +97,7 @@ void zkl_reply_watch(struct zkl_connection *connection, int32_t type, struct zkl
     if (!zkl_reply_begin(connection, &writer, &header, 4 + 4 + 4 + path.size)) return;
     zkl_watch_event_write(&writer, &event);
     zkl_reply_end(connection, &writer);
+    connection->server->tally.event_bytes += writer.size - LENGTH_SIZE;
 }
 
 /* Who may not READ the node loses the one-shot watch in silence. */
@@ -104,8 +105,10 @@ void zkl_reply_event(struct zkl_server *server, int32_t type, struct zkl_slice p
                      uint32_t acl, int64_t zxid)
 {
     struct zkl_firing firing;
+    int64_t count = 0;
     struct zkl_connection *connection = zkl_fire_first(&server->watches, &firing, type, path);
     for (; connection != NULL; connection = zkl_fire_next(&server->watches, &firing)) {
+        count++;
         if (connection->phase != ZKL_PHASE_OPEN) continue;
         if (!server->options.skip_acl &&
             !zkl_acls_allow(server->acls, acl, ZKL_READ, &connection->identities)) {
@@ -113,6 +116,7 @@ void zkl_reply_event(struct zkl_server *server, int32_t type, struct zkl_slice p
         }
         zkl_reply_watch(connection, type, path, zxid);
     }
+    if (count > 0) zkl_latency_note(&server->tally.told[type - ZKL_WATCH_CREATED], count);
 }
 
 /* --- proposals ---------------------------------------------------------------- */
@@ -258,7 +262,7 @@ void zkl_reply_proposal(struct zkl_server *server, struct zkl_proposal *proposal
     zkl_list_remove(&proposal->on_connection);
     proposal->connection = NULL;
     zkl_connection_answered(connection);
-    zkl_reply_timed(connection, &server->update_latency, proposal->asked_ms);
+    zkl_reply_timed(connection, &server->tally.updates, proposal->asked_ms);
     if (proposal->op == ZKL_OP_CREATE_SESSION) {
         answer_new_session(connection, proposal);
     } else {

@@ -8,6 +8,7 @@
 struct zkl_text {
     struct zkl_server *server;
     struct zkl_connection *connection;
+    const uint8_t *argument; /* what follows the word */
     size_t size;
     bool full; /* nothing more is taken */
 };
@@ -28,6 +29,14 @@ void zkl_text_average(struct zkl_text *text, const struct zkl_latency *latency);
 void zkl_text_date(struct zkl_text *text, int64_t wall_ms);
 /* "/10.0.0.1:2181" */
 void zkl_text_address(struct zkl_text *text, const struct zkl_connection *connection);
+
+/* monitor.c */
+void zkl_say_mntr(struct zkl_text *text);
+/* The root has two names in Apache, and counts twice. */
+static inline int64_t zkl_text_node_count(const struct zkl_text *text)
+{
+    return (int64_t)text->server->tree.nodes.count + 1;
+}
 
 /* listings.c: the words whose answers grow with what there is. */
 void zkl_say_dump(struct zkl_text *text);

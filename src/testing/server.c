@@ -118,6 +118,7 @@ static void read_options(lua_State *L, struct zkl_server_options *options)
         .commands = zkl_testing_slice_field(L, 1, "commands"),
         .version = zkl_testing_slice_field(L, 1, "version"),
         .config_text = zkl_testing_slice_field(L, 1, "config_text"),
+        .environment = zkl_testing_slice_field(L, 1, "environment"),
     };
 }
 
@@ -317,6 +318,28 @@ static int server_expire(lua_State *L)
     return 1;
 }
 
+/* report{ open_descriptors=, open_descriptors_max=, data_bytes=, log_bytes= } */
+static int server_report(lua_State *L)
+{
+    struct zkl_report report = {
+        .open_descriptors = zkl_testing_i64_field(L, 2, "open_descriptors"),
+        .open_descriptors_max = zkl_testing_i64_field(L, 2, "open_descriptors_max"),
+        .data_bytes = zkl_testing_i64_field(L, 2, "data_bytes"),
+        .log_bytes = zkl_testing_i64_field(L, 2, "log_bytes"),
+    };
+    zkl_server_report(to_object(L)->server, &report);
+    return 0;
+}
+
+/* measured("sync" | "snapshot" | "start", number) */
+static int server_measured(lua_State *L)
+{
+    static const char *const NAMES[] = { "sync", "snapshot", "start", NULL };
+    zkl_server_measured(to_object(L)->server,
+                        (enum zkl_measured)luaL_checkoption(L, 2, NULL, NAMES), to_i64(L, 3));
+    return 0;
+}
+
 /* --- from disk and to it ------------------------------------------------------------------------ */
 
 static int server_restore_begin(lua_State *L)
@@ -481,12 +504,14 @@ int zkl_testing_open_server(lua_State *L)
         { "feed", server_feed },
         { "free", server_free },
         { "log_failed", server_log_failed },
+        { "measured", server_measured },
         { "memory", zkl_testing_object_memory },
         { "next_connection", server_next_connection },
         { "next_txn", server_next_txn },
         { "output", server_output },
         { "reads", server_reads },
         { "replay", server_replay },
+        { "report", server_report },
         { "restore_acl", server_restore_acl },
         { "restore_begin", server_restore_begin },
         { "restore_digest", server_restore_digest },
