@@ -277,6 +277,7 @@ int zkl_method_server_output(lua_State *L)
     hosted->busy = false;
     if (status != 0) return lua_error(L);
     zkl_connection_sent(connection, bytes.size);
+    commit(hosted); /* requests that waited for it are worked on now */
     return 1;
 }
 

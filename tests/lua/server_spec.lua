@@ -43,6 +43,34 @@ describe("core.server", function()
     assert.error_matches(function() server:feed(number, "x") end, "is closed")
   end)
 
+  it("commits a write that waited for its answers to be read", function()
+    local function request(xid, op, record)
+      return frame(frames.i32(xid) .. frames.i32(op) .. record)
+    end
+    local function create(xid, path, data)
+      return request(xid, 1, frames.string(path) .. frames.string(data)
+        .. frames.acl({ { perms = 31, scheme = "world", id = "anyone" } }) .. frames.i32(0))
+    end
+    local server = core.server({ sessions_keep = true })
+    local number = server:accept()
+    server:feed(number, frame(HANDSHAKE) .. create(1, "/a", ("x"):rep(1000000)))
+    while server:changed() do
+      server:output(number)
+    end
+    local gets = {}
+    for i = 1, 5 do -- more than may wait to be read
+      gets[i] = request(i, 4, frames.string("/a") .. "\0")
+    end
+    server:feed(number, table.concat(gets) .. create(6, "/b", ""))
+    local answers = {}
+    while server:changed() do
+      answers[#answers + 1] = server:output(number)
+    end
+    local bodies = frames.split(table.concat(answers))
+    assert.equal(6, #bodies)
+    assert.same({ 6, 0 }, { frames.read_i32(bodies[6], 1), frames.read_i32(bodies[6], 13) })
+  end)
+
   it("lets a connection without a session wait for some time only", function()
     local server = core.server({})
     server:accept()
