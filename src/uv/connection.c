@@ -252,13 +252,17 @@ void zkl_host_flush(struct zkl_host *host)
 
 /* --- the beginning ---------------------------------------------------------------- */
 
-static void describe_peer(const struct connection *connection, struct zkl_peer *peer)
+/* false: the peer has reset it already. What it sent could still be read, but nobody says whose
+ * it is, and a peer without an address is a local one. */
+static bool describe_peer(const struct connection *connection, struct zkl_peer *peer)
 {
     memset(peer, 0, sizeof *peer);
-    if (connection->socket.handle.type != UV_TCP) return; /* a Unix socket */
+    if (connection->socket.handle.type != UV_TCP) return true; /* a Unix socket */
     struct sockaddr_storage name;
     int size = sizeof name;
-    if (uv_tcp_getpeername(&connection->socket.tcp, (struct sockaddr *)&name, &size) != 0) return;
+    if (uv_tcp_getpeername(&connection->socket.tcp, (struct sockaddr *)&name, &size) != 0) {
+        return false;
+    }
     static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff }; /* ::ffff:1.2.3.4 */
     if (name.ss_family == AF_INET) {
         const struct sockaddr_in *v4 = (const struct sockaddr_in *)&name;
@@ -273,6 +277,7 @@ static void describe_peer(const struct connection *connection, struct zkl_peer *
                peer->address_size);
         peer->port = ntohs(v6->sin6_port);
     }
+    return peer->address_size > 0;
 }
 
 /* Descriptors that the log's next file needs are worth more than one more client. */
@@ -314,8 +319,8 @@ static void begin(struct connection *connection)
         return;
     }
     struct zkl_peer peer;
-    describe_peer(connection, &peer);
-    if (zkl_server_accept(host->server, &peer, clock, &connection->core) != ZKL_OK) {
+    if (!describe_peer(connection, &peer)
+        || zkl_server_accept(host->server, &peer, clock, &connection->core) != ZKL_OK) {
         connection->core = NULL;
         cut(connection);
         return;
