@@ -22,9 +22,14 @@ static inline void zkl_release(const struct zkl_allocator *allocator, void *bloc
     if (block != NULL) allocator->allocate(allocator->context, block, size, 0);
 }
 
-/* Begins to load what will be needed soon; nothing else. */
+/* Begins to load what will be needed soon; nothing else. GCC takes a function that does only that
+ * for one without an effect and drops its calls: the empty statement is an effect. */
 #if defined(__GNUC__)
-#define zkl_prefetch(address) __builtin_prefetch(address)
+#define zkl_prefetch(address) \
+    do { \
+        __builtin_prefetch(address); \
+        __asm__ volatile(""); \
+    } while (0)
 #else
 #define zkl_prefetch(address) ((void)(address))
 #endif

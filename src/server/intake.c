@@ -1,6 +1,7 @@
 /* Bytes into requests: frames, and what kind of thing each is. A write is prepared as soon as it
  * is there; what is to be answered without a transaction goes to order.c. Frames are worked on
  * where they were fed; only what is left over is copied. */
+#include "server/ahead.h"
 #include "server/internal.h"
 #include "wire/reader.h"
 
@@ -190,6 +191,8 @@ static size_t take_frames(struct zkl_connection *connection, const uint8_t *byte
 {
     struct zkl_server *server = connection->server;
     size_t taken = 0;
+    struct zkl_ahead ahead;
+    zkl_ahead_begin(&ahead, server, bytes, size);
     while (zkl_connection_takes(connection)) {
         const uint8_t *at = bytes + taken;
         int64_t body_size;
@@ -205,6 +208,7 @@ static size_t take_frames(struct zkl_connection *connection, const uint8_t *byte
         struct zkl_slice body = { at + LENGTH_SIZE, (size_t)body_size };
         connection->received++;
         server->received++;
+        zkl_ahead_next(&ahead);
         if (connection->phase == ZKL_PHASE_HANDSHAKE) {
             zkl_handshake_take(connection, body);
         } else {
