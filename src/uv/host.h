@@ -38,6 +38,7 @@ struct zkl_host {
     int64_t alarm_at_ms;
     uv_signal_t signals[3];
     bool stopping, failed, closed;
+    int64_t stop_at_ms; /* of the signal that asked for it */
 
     struct zkl_list connections; /* that are served */
     struct zkl_list draining;    /* to be closed when the output is sent, oldest first */

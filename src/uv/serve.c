@@ -4,6 +4,7 @@
 #include "uv/serve.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "uv/durable.h"
 #include "uv/host.h"
@@ -20,7 +22,10 @@
 
 enum {
     CONFIG_TEXT_MAX = 2 * PATH_MAX + 1024,
-    ADDRESSES_TEXT_MAX = 2048
+    ADDRESSES_TEXT_MAX = 2048,
+    /* timeout(1) signals its child twice, once by number and once with the whole group: a signal
+     * that follows the first within this time is the same one. */
+    SAME_SIGNAL_MS = 100
 };
 
 struct zkl_clock zkl_host_clock(void)
@@ -145,13 +150,16 @@ static void on_pump(uv_check_t *check)
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct zkl_host *host = handle->data;
+    int64_t now_ms = zkl_host_clock().now_ms;
     if (host->stopping) {
+        if (now_ms < host->stop_at_ms + SAME_SIGNAL_MS) return;
         zkl_log(ZKL_LOG_WARNING, "a second signal: not waiting for the disk");
         signal(number, SIG_DFL);
         raise(number);
     }
     zkl_log(ZKL_LOG_INFO, "stopping (signal %d)", number);
     zkl_notify("STOPPING=1");
+    host->stop_at_ms = now_ms;
     begin_stop(host);
 }
 
@@ -256,9 +264,23 @@ static bool complain(const char *what, const char *why)
     return false;
 }
 
+/* A server that could begin, and end with the first write, had better not begin. Where nothing
+ * is yet, making it will tell. */
+static bool may_make_files(const char *directory)
+{
+    char name[PATH_MAX];
+    snprintf(name, sizeof name, "%s/version-2", directory);
+    if (access(name, W_OK | X_OK) == 0 || errno == ENOENT) return true;
+    zkl_log(ZKL_LOG_ERROR, "cannot serve this directory: %s: %s", name, strerror(errno));
+    return false;
+}
+
 static bool recover(struct zkl_host *host)
 {
     struct zkl_store_report report = { .text = "" };
+    const struct zkl_store_options *options = &host->options->store;
+    if (!may_make_files(options->data_directory)) return false;
+    if (options->log_directory != NULL && !may_make_files(options->log_directory)) return false;
     host->store = zkl_store_open(&host->options->store, host->server, &report);
     if (host->store == NULL) return complain("cannot serve this directory", report.text);
     if (report.text[0] != '\0') zkl_log(ZKL_LOG_WARNING, "%s", report.text);
