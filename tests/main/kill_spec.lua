@@ -327,7 +327,7 @@ describe("zklua server under kill -9 #once", function()
         tell(began)
       end
     end
-    assert.is_true(counts.answered > 100 * CYCLES, "the load was none: " .. counts.answered)
-    assert.is_true(counts.checked > 1.5 * counts.answered, "few checks: " .. counts.checked)
+    assert.is_true(counts.answered > 10 * CYCLES, "the load was none: " .. counts.answered)
+    assert.is_true(counts.checked > counts.answered, "few checks: " .. counts.checked)
   end)
 end)
