@@ -34,6 +34,13 @@ struct zkl_slice zkl_path_name(struct zkl_slice path)
     return (struct zkl_slice) { path.base + start, path.size - start };
 }
 
+bool zkl_path_is_below(struct zkl_slice path)
+{
+    size_t start = last_slash(path);
+    if (start == 0 || start == path.size || path.base[0] != '/') return false;
+    return start == 1 || path.base[start - 2] != '/';
+}
+
 bool zkl_path_outside_digest(struct zkl_slice path)
 {
     size_t size = sizeof OUTSIDE - 1;

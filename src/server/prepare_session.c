@@ -20,7 +20,8 @@ static int32_t take_off(struct zkl_preparing *p, struct zkl_place *node)
     }
     struct zkl_record above = parent.record;
     above.stat.children_count--;
-    above.stat.pzxid = p->proposal->header.zxid;
+    int64_t zxid = p->proposal->header.zxid;
+    if (zxid > above.stat.pzxid) above.stat.pzxid = zxid; /* as the tree will do it */
     const struct zkl_record gone = { .exists = false };
     if (!zkl_prepare_change(p, &parent, &above) || !zkl_prepare_change(p, node, &gone)) {
         return ZKL_PREPARE_NOMEM;

@@ -85,7 +85,7 @@ static int replay_create(struct replay *replay, struct step *step)
     struct zkl_tree *tree = &replay->server->tree;
     const struct zkl_txn *txn = &step->txn;
     const struct zkl_txn_header *header = replay->header;
-    if (zkl_path_name(txn->path).size == 0 || txn->path.base[0] != '/') {
+    if (!zkl_path_is_below(txn->path)) {
         zkl_why_start(replay->server, "the log creates a node with the path ");
         return zkl_why_slice(replay->server, txn->path);
     }

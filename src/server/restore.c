@@ -90,8 +90,7 @@ static int find_parent(struct zkl_server *server, struct zkl_slice path,
     struct zkl_tree *tree = &server->tree;
     *parent = NULL;
     if (path.size == 0 && tree->root == NULL) return ZKL_OK;
-    struct zkl_slice name = zkl_path_name(path);
-    if (name.size == 0 || name.size > ZKL_NODE_NAME_MAX) {
+    if (!zkl_path_is_below(path) || zkl_path_name(path).size > ZKL_NODE_NAME_MAX) {
         return refuse_node(server, "this is no path of a node: ", path);
     }
     *parent = zkl_tree_find(tree, zkl_path_parent(path));

@@ -90,7 +90,10 @@ uint64_t zkl_tree_hash(const struct zkl_tree *tree, struct zkl_slice path);
 /* NULL: there is none. "" and "/" are the root. A path that is not well-formed finds nothing. */
 struct zkl_node *zkl_tree_find(const struct zkl_tree *tree, struct zkl_slice path);
 struct zkl_slice zkl_path_parent(struct zkl_slice path); /* "/" of "/a"; no '/': null */
-struct zkl_slice zkl_path_name(struct zkl_slice path);
+struct zkl_slice zkl_path_name(struct zkl_slice path);    /* "a" of "/a"; no '/': null */
+/* Whether a path may be that of a node below the root: absolute, and neither the name nor the one
+ * above it is empty ("//a" has the parent "/", and is not "/a"). */
+bool zkl_path_is_below(struct zkl_slice path);
 /* Writes the path ("/" for the root) and returns its size; `capacity` 0 measures. */
 size_t zkl_node_path(const struct zkl_node *node, char *buffer, size_t capacity);
 

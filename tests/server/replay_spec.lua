@@ -1,5 +1,6 @@
 local unpack = table.unpack or unpack
 local codec = require("wire.codec")
+local files = require("store.files")
 local history = require("server.history")
 local prep = require("zklua_testing").prep
 local prepared = require("server.prepared")
@@ -142,6 +143,16 @@ describe("a log", function()
       world:free()
     end
   end)
+
+  for _, path in ipairs({ "", "/", "a", "//a", "/a/", "/a//b" }) do
+    it("that creates a node with the path '" .. path .. "' is refused", function()
+      local core = fresh()
+      local status, _, why = core:replay(files.create(1, path, ""))
+      assert.are.equal("CORRUPT", status)
+      assert.are.equal("the log creates a node with the path '" .. path .. "'", why)
+      core:free()
+    end)
+  end
 
   it("with damage that its checksums do not see is found out by the digest", function()
     local world = prepared.new()
@@ -299,7 +310,9 @@ describe("an entry of a log", function()
     assert.is_nil(core:node("/e"))
     assert.is_nil(core:node("/f"))
     assert.is_truthy(core:node("/other"))
-    core:start() -- whose session is not known: it goes
+    core:start() -- whose session is not known: it goes, in a transaction
+    assert.is_truthy(core:next())
+    core:commit()
     assert.is_nil(core:node("/other"))
     core:free()
   end)

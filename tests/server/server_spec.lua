@@ -104,6 +104,18 @@ describe("the server core", function()
       assert.are.equal(0, server:free().bytes)
     end)
 
+    it("ends them below a parent that a fuzzy snapshot knows from later on", function()
+      local server = restored({ "0x100" }, with(
+        { path = "/p", stat = { czxid = "0x20", mzxid = "0x20", pzxid = "0x99", cversion = 2 } },
+        { path = "/p/e", stat = { czxid = "0x20", mzxid = "0x20", pzxid = "0x20",
+          ephemeral_owner = "0x200" } }))
+      server:start()
+      assert.are.equal("0x31", (server:next_txn()))
+      server:committed("0x31") -- what was expected of the digest is what comes out
+      assert.are.equal(0, server:count().ephemerals)
+      assert.are.equal(0, server:free().bytes)
+    end)
+
     it("leaves nodes of no session that have children: TTL nodes that are served no more", function()
       local server = restored({ "0x100" }, with(
         { path = "/ttl", stat = { czxid = "0x20", mzxid = "0x20", pzxid = "0x20",
