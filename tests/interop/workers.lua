@@ -44,7 +44,7 @@ end
 
 --- Starts a process of kazoo_worker.py, which holds the lock of `worker.lua kazoo_lock`.
 function Workers:start_kazoo(name)
-  self:_start(name, ("/usr/bin/python3 %s/kazoo_worker.py %s %s %s %s"):format(
+  self:_start(name, ("env -u LD_PRELOAD /usr/bin/python3 %s/kazoo_worker.py %s %s %s %s"):format(
     quote(HERE), quote(self.servers), name, quote(self.log), quote(self.stop_file)))
 end
 
