@@ -171,9 +171,9 @@ static void draw_limits(struct zkl_store *store)
     store->bytes = 0;
     uint32_t half = store->snapshot_count / 2;
     store->count_limit = half + (uint32_t)zkl_random_below(&store->random, half);
-    int64_t half_bytes = store->snapshot_bytes_max / 2;
-    store->bytes_limit = half_bytes < 0 ? INT64_MAX
-                                        : half_bytes + zkl_random_below(&store->random, half_bytes);
+    int64_t bytes = store->snapshot_bytes_max;
+    store->bytes_limit = bytes < 0 ? INT64_MAX
+                                   : bytes / 2 + zkl_random_below(&store->random, bytes / 2);
 }
 
 static struct zkl_store *allocate_store(const struct zkl_store_options *options)

@@ -330,6 +330,15 @@ describe("the moment for a snapshot", function()
     assert.is_true(zxid > 4 and zxid < 11, zxid)
   end)
 
+  it("is not told by bytes where they have no limit", function()
+    local opened = assert(open(new_disk(), { snapshot_bytes_max = -1 }))
+    for zxid = 1, 20 do
+      write(opened, files.payloads(zxid, 1, 10000), zxid)
+      assert.is_false(opened:wants_snapshot(), zxid)
+    end
+    opened:close()
+  end)
+
   it("comes when a start has read many logs", function()
     local disk = new_disk()
     for zxid = 1, 33 do
