@@ -387,6 +387,7 @@ void zkl_host_accept(struct zkl_listener *listener, void *user)
             host->accept_failure = 0;
             zkl_log(ZKL_LOG_INFO, "new connections are accepted again");
         }
+        zkl_host_report(host, zkl_host_clock().now_ms);
     }
 }
 

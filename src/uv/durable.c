@@ -125,6 +125,7 @@ static bool settle_flush(struct zkl_durable *durable, struct zkl_clock clock)
     if (durable->mark_at_ms == ZKL_NEVER) {
         durable->mark_at_ms = clock.now_ms + ZKL_MARK_INTERVAL_MS;
     }
+    zkl_server_measured(durable->options.server, ZKL_MEASURED_SYNC_MS, job->took_ms);
     zkl_server_committed(durable->options.server, job->zxid, clock);
     return true;
 }
@@ -243,6 +244,8 @@ static void settle_errand(struct zkl_durable *durable, struct zkl_clock clock)
             zkl_log(ZKL_LOG_WARNING, "the snapshot of zxid 0x%llx could not be kept: %s",
                     (unsigned long long)durable->snapshot_zxid, uv_strerror(job->status));
         } else {
+            zkl_server_measured(durable->options.server, ZKL_MEASURED_SNAPSHOT_MS,
+                                clock.now_ms - durable->snapshot_began_ms);
             zkl_log(ZKL_LOG_INFO, "snapshot of zxid 0x%llx: %llu bytes in %lld ms",
                     (unsigned long long)durable->snapshot_zxid,
                     (unsigned long long)durable->snapshot_bytes,

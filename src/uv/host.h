@@ -6,6 +6,7 @@
  *   durable.c      the disk's threads
  *   worker.c       a thread that does one job at a time
  *   news.c         the core's events as lines of the log
+ *   report.c       what four-letter words tell of the process
  *
  * Each turn of the loop ends in one call of the pump, from a check handle and so after
  * polling: what came in counts before the clock is looked at. Timers only wake the loop. */
@@ -46,6 +47,8 @@ struct zkl_host {
     size_t open_count;           /* sockets, until the loop has closed them */
     size_t open_max;
     size_t lingering_count;
+    size_t other_descriptors;    /* than sockets of clients, as last counted */
+    int64_t report_at_ms;        /* not before */
     uint64_t shed;               /* turned away for want of descriptors, since it was told */
     int64_t shed_told_ms;
     int accept_failure;          /* of libuv's: new clients wait; 0: they are taken */
@@ -68,5 +71,10 @@ void zkl_host_close_all(struct zkl_host *host);
 
 /* news.c */
 void zkl_host_tell(struct zkl_host *host);
+
+/* report.c */
+/* Unless it has done so within the last second. */
+void zkl_host_report(struct zkl_host *host, int64_t now_ms);
+void zkl_host_describe_environment(char *text, size_t size);
 
 #endif

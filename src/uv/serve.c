@@ -3,7 +3,6 @@
 
 #include "uv/serve.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -11,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +20,7 @@
 
 enum {
     CONFIG_TEXT_MAX = 2 * PATH_MAX + 1024,
+    ENVIRONMENT_TEXT_MAX = 2 * PATH_MAX,
     ADDRESSES_TEXT_MAX = 2048,
     /* timeout(1) signals its child twice, once by number and once with the whole group: a signal
      * that follows the first within this time is the same one. */
@@ -202,26 +201,6 @@ static size_t raise_descriptor_limit(void)
     return all > 2 * ZKL_DESCRIPTORS_RESERVED ? all - ZKL_DESCRIPTORS_RESERVED : all / 2;
 }
 
-/* Of all files in version-2 below `directory`; 0 where there is none. */
-static long long size_of(const char *directory)
-{
-    char name[PATH_MAX];
-    snprintf(name, sizeof name, "%s/version-2", directory);
-    DIR *files = opendir(name);
-    if (files == NULL) return 0;
-    long long total = 0;
-    struct dirent *file;
-    while ((file = readdir(files)) != NULL) {
-        struct stat status;
-        if (fstatat(dirfd(files), file->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0
-            && S_ISREG(status.st_mode)) {
-            total += status.st_size;
-        }
-    }
-    closedir(files);
-    return total;
-}
-
 static void directory_line(char *text, size_t size, const char *directory, const char *name,
                            const char *size_name)
 {
@@ -229,11 +208,10 @@ static void directory_line(char *text, size_t size, const char *directory, const
     if (realpath(directory, absolute) == NULL) {
         snprintf(absolute, sizeof absolute, "%s", directory);
     }
-    snprintf(text, size, "%s=%s/version-2\n%s=%lld\n", name, absolute, size_name,
-             size_of(directory));
+    snprintf(text, size, "%s=%s/version-2\n%s=\n", name, absolute, size_name);
 }
 
-/* What the four-letter word `conf` prints. */
+/* What the four-letter word `conf` prints; the core puts in sizes that were reported. */
 static void describe_config(const struct zkl_host *host, char text[CONFIG_TEXT_MAX])
 {
     const struct zkl_server_options *server = &host->options->server;
@@ -281,9 +259,12 @@ static bool recover(struct zkl_host *host)
     const struct zkl_store_options *options = &host->options->store;
     if (!may_make_files(options->data_directory)) return false;
     if (options->log_directory != NULL && !may_make_files(options->log_directory)) return false;
+    int64_t began_ms = zkl_host_clock().now_ms;
     host->store = zkl_store_open(&host->options->store, host->server, &report);
     if (host->store == NULL) return complain("cannot serve this directory", report.text);
     if (report.text[0] != '\0') zkl_log(ZKL_LOG_WARNING, "%s", report.text);
+    zkl_server_measured(host->server, ZKL_MEASURED_START_MS,
+                        zkl_host_clock().now_ms - began_ms);
     const struct zkl_durable_options durable = {
         .server = host->server,
         .store = host->store,
@@ -301,6 +282,7 @@ static bool make_server(struct zkl_host *host)
     struct zkl_server_options server = options->server;
     struct zkl_store_report report = { .text = "" };
     char config_text[CONFIG_TEXT_MAX];
+    char environment[ENVIRONMENT_TEXT_MAX];
     if (options->store.data_directory == NULL) {
         server.crypto.random(server.crypto.context, server.secret, sizeof server.secret);
     } else if (zkl_store_secret(&options->store, &server.crypto, server.secret, &report) != 0) {
@@ -308,6 +290,8 @@ static bool make_server(struct zkl_host *host)
     }
     describe_config(host, config_text);
     server.config_text = (struct zkl_slice) { (const uint8_t *)config_text, strlen(config_text) };
+    zkl_host_describe_environment(environment, sizeof environment);
+    server.environment = (struct zkl_slice) { (const uint8_t *)environment, strlen(environment) };
     host->server = zkl_server_new(&server);
     if (host->server == NULL) return complain("out of memory", "");
     if (options->store.data_directory != NULL && !recover(host)) return false;
