@@ -26,7 +26,7 @@ describe("four-letter words that list", function()
     c:send("exists", { path = "/b", watch = true })
     d:send("get_children", { path = "/", watch = true }) -- of children only: not here
     d:send("add_watch", { path = "/b", kind = 1 })
-    assert.are.equal("2 connections watching 2 paths\nTotal watches:5\n", ask("wchs"))
+    assert.are.equal("2 connections watching 2 paths\nTotal watches:3\n", ask("wchs"))
     local wchc = ask("wchc")
     assert.is_truthy(wchc == c.session .. "\n\t/\n\t/b\n" .. d.session .. "\n\t/b\n\n", wchc)
     local paths = lines(ask("wchp"))
