@@ -9,7 +9,7 @@
 #include <strings.h>
 
 #include "main/properties.h"
-#include "zklua/wire.h"
+#include "zklua/server.h"
 
 enum kind {
     INT32,    /* low..INT32_MAX into an int32_t */
@@ -125,6 +125,18 @@ static void read_purge_interval(struct reader *reader, const char *key, const ch
     } else {
         reader->cfg->purge_interval_ms = number * unit_ms;
     }
+}
+
+static void read_request_size(struct reader *reader, const char *key, const char *value)
+{
+    int64_t size;
+    if (!read_number(reader, key, value, 1024, INT32_MAX, &size)) return;
+    if (size > ZKL_REQUEST_SIZE_LIMIT) {
+        size = ZKL_REQUEST_SIZE_LIMIT;
+        say(reader, ZKL_CFG_NOTE, "%s is %lld here: longer requests are refused", key,
+            (long long)size);
+    }
+    reader->cfg->request_size_max = (int32_t)size;
 }
 
 static void read_force_sync(struct reader *reader, const char *key, const char *value)
@@ -255,7 +267,7 @@ static const struct key keys[] = {
     NUMBER("minSessionTimeout", session_timeout_min_ms, -1),
     NUMBER("maxSessionTimeout", session_timeout_max_ms, -1),
     NUMBER("globalOutstandingLimit", outstanding, 1),
-    { "jute.maxbuffer", INT32, AT(request_size_max), 1024, 1 << 30, NULL, NULL },
+    WITH("jute.maxbuffer", read_request_size),
     { "memoryLimitInMb", INT64, AT(memory_mib_max), 0, INT64_C(1) << 30, NULL, NULL },
 
     NUMBER("snapCount", snapshot_count, INT32_MIN),

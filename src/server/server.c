@@ -58,6 +58,9 @@ static void fill_in_defaults(struct zkl_server_options *options)
     default_i32(&options->reap_interval_ms, REAP_INTERVAL_MS);
     default_i32(&options->reap_per_minute, REAP_PER_MINUTE);
     if (options->frame_size_max == 0) options->frame_size_max = ZKL_REQUEST_SIZE_MAX_DEFAULT;
+    if (options->frame_size_max > ZKL_REQUEST_SIZE_LIMIT) {
+        options->frame_size_max = ZKL_REQUEST_SIZE_LIMIT;
+    }
     if (options->outstanding_max == 0) options->outstanding_max = OUTSTANDING_MAX;
 }
 

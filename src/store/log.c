@@ -19,6 +19,8 @@
 #define BUFFER_SIZE (256 * 1024)
 #define ROOM_LEFT 4096       /* with less than this the next space is set aside */
 
+_Static_assert(2 * ZKL_REQUEST_SIZE_LIMIT <= ZKL_LOG_PAYLOAD_MAX, "what is prepared can be logged");
+
 static const uint8_t header_bytes[ZKL_LOG_HEADER_SIZE] = {
     'Z', 'K', 'L', 'G', 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0,
 };

@@ -538,6 +538,16 @@ while True:
       goes_on(server)
     end)
 
+    it("requests larger than any that the log would take", function()
+      local server = serve_config("jute.maxbuffer=2147483647\n")
+      assert.truthy(server.process.stderr:find("jute.maxbuffer is 33554432 here", 1, true))
+      local link = open(server.port)
+      link:handshake()
+      link:write(frames.i32(33554433))
+      assert.is_nil(link:frame())
+      goes_on(server)
+    end)
+
     it("more requests in work than globalOutstandingLimit, and answers all in the end", function()
       local server = serve_config("globalOutstandingLimit=3\n")
       local many = {}

@@ -117,6 +117,8 @@ local TAKEN = {
   { name = "one server line", text = "server.1=localhost:2888:3888\n", conf = { serverId = "0" } },
   { name = "what has no counterpart", text = "admin.enableServer=false\n",
     says = "zoo.cfg:5: note: admin.enableServer is passed over: there is no admin server" },
+  { name = "the largest requests that Apache takes, up to a limit", text = "jute.maxbuffer=99999999\n",
+    says = "zoo.cfg:5: note: jute.maxbuffer is 33554432 here: longer requests are refused" },
   { name = "no forceSync=no", text = "forceSync=no\n", says = "what is acknowledged here is on" },
   { name = "what nobody could notice", text = "maxBatchSize=5\nnetty.x=1\naudit.enable=true\n" },
 }

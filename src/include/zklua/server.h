@@ -81,6 +81,8 @@ struct zkl_server_options {
     struct zkl_slice environment;   /* what `envi` prints behind the version: lines key=value */
 };
 #define ZKL_TICK_TIME_MS_DEFAULT 3000
+#define ZKL_REQUEST_SIZE_LIMIT (32 * 1024 * 1024) /* of frame_size_max: more is taken for this. An
+                                                 entry of the log may be twice as long */
 #define ZKL_HANDSHAKE_FRAME_MAX 1024          /* a frame before the session */
 #define ZKL_HANDSHAKE_TIME_MS 10000           /* from accept to a session, in all */
 #define ZKL_OUTPUT_STOP (4 * 1024 * 1024)     /* more waits to be sent: it is not read */
