@@ -114,6 +114,22 @@ static const struct zkl_node *first(const struct zkl_server *server, uint64_t ha
     return NULL;
 }
 
+/* The same of what is watched: the first watch on it. */
+static const struct zkl_server_watch_entry *first_watch(const struct zkl_server *server,
+                                                        uint64_t hash)
+{
+    const struct zkl_map_node *entry = zkl_map_chain(&server->watches.paths, hash);
+    if (entry == NULL || entry->hash != hash) return NULL;
+    const struct zkl_watched_path *watched = (const struct zkl_watched_path *)entry;
+    for (size_t kind = 0; kind < ZKL_WATCHES_KIND_COUNT; kind++) {
+        const struct zkl_list *list = &watched->watches[kind];
+        if (list->next != list) {
+            return ZKL_LIST_ELEMENT(list->next, struct zkl_server_watch_entry, on_path);
+        }
+    }
+    return NULL;
+}
+
 static void load_around(const struct zkl_server *server, const struct zkl_ahead_request *request)
 {
     const struct zkl_node *node = first(server, request->hash);
@@ -123,6 +139,8 @@ static void load_around(const struct zkl_server *server, const struct zkl_ahead_
             load(node->data, node->data_size < DATA_SIZE_MAX ? node->data_size : DATA_SIZE_MAX);
         }
     }
+    const struct zkl_server_watch_entry *watch = first_watch(server, request->hash);
+    if (watch != NULL) load(watch, sizeof *watch);
     if (request->parent_hash == 0) return;
     if (node != NULL) {
         zkl_prefetch(node->siblings.next);
@@ -132,9 +150,16 @@ static void load_around(const struct zkl_server *server, const struct zkl_ahead_
     if (parent != NULL) load(parent->extra, sizeof *parent->extra);
 }
 
-/* A new node goes behind its last sibling. */
-static void load_sibling(const struct zkl_server *server, const struct zkl_ahead_request *request)
+/* A new node goes behind its last sibling, and a watch is taken out of its connection's list. */
+static void load_neighbours(const struct zkl_server *server,
+                            const struct zkl_ahead_request *request)
 {
+    const struct zkl_server_watch_entry *watch = first_watch(server, request->hash);
+    if (watch != NULL) {
+        zkl_map_prefetch(&server->watches.entries, watch->entry.hash);
+        zkl_prefetch(watch->on_connection.next);
+        zkl_prefetch(watch->on_connection.previous);
+    }
     if (request->parent_hash == 0) return;
     const struct zkl_node *parent = first(server, request->parent_hash);
     if (parent != NULL && parent->extra != NULL) zkl_prefetch(parent->extra->children.previous);
@@ -154,7 +179,7 @@ void zkl_ahead_next(struct zkl_ahead *ahead)
     find_places(ahead, requests[0]);
     if (requests[1]->hash != 0) load_nodes(server, requests[1]);
     if (requests[2]->hash != 0) load_around(server, requests[2]);
-    if (requests[3]->hash != 0) load_sibling(server, requests[3]);
+    if (requests[3]->hash != 0) load_neighbours(server, requests[3]);
 }
 
 void zkl_ahead_begin(struct zkl_ahead *ahead, const struct zkl_server *server,
@@ -162,7 +187,7 @@ void zkl_ahead_begin(struct zkl_ahead *ahead, const struct zkl_server *server,
 {
     *ahead = (struct zkl_ahead) { .at = bytes, .end = bytes + size };
     bool is_alone = take_frame(ahead).size == size;
-    if (is_alone || server->tree.nodes.count < ZKL_AHEAD_NODES_MIN) return;
+    if (is_alone || server->tree.nodes.count + server->watches.paths.count < ZKL_AHEAD_MIN) return;
     ahead->server = server;
     ahead->at = bytes;
     for (size_t i = 0; i + 1 < ZKL_AHEAD_SIZE; i++) zkl_ahead_next(ahead);

@@ -8,7 +8,7 @@
 #include "zklua/server.h"
 
 #define ZKL_AHEAD_SIZE 16         /* requests under way, a power of two */
-#define ZKL_AHEAD_NODES_MIN 4096  /* fewer are in the caches anyway */
+#define ZKL_AHEAD_MIN 4096        /* fewer nodes and watches are in the caches anyway */
 
 struct zkl_ahead_request {
     uint64_t hash;                /* 0: it names no node */

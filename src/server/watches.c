@@ -19,7 +19,8 @@ static const uint32_t CHILD_TABLE = ZKL_WATCHES_CHILD | ZKL_WATCHES_PERSISTENT;
 void zkl_watches_table_init(struct zkl_watches_table *table,
                             const struct zkl_allocator *allocator, uint64_t seed)
 {
-    *table = (struct zkl_watches_table) { .allocator = *allocator, .seed = seed };
+    *table = (struct zkl_watches_table) { .seed = seed };
+    zkl_pool_init(&table->pool, allocator);
     zkl_map_init(&table->paths, allocator);
     zkl_map_init(&table->entries, allocator);
 }
@@ -69,7 +70,7 @@ static struct zkl_watched_path *make_path(struct zkl_watches_table *table, struc
 {
     if (!zkl_map_reserve(&table->paths)) return NULL;
     struct zkl_watched_path *watched =
-        zkl_allocate(&table->allocator, sizeof *watched + path.size);
+        zkl_pool_take(&table->pool, sizeof *watched + path.size);
     if (watched == NULL) return NULL;
     for (unsigned i = 0; i < ZKL_WATCHES_KIND_COUNT; i++) zkl_list_init(&watched->watches[i]);
     watched->path_size = path.size;
@@ -85,7 +86,7 @@ static void close_path(struct zkl_watches_table *table, struct zkl_watched_path 
         if (!zkl_list_empty(&watched->watches[i])) return;
     }
     zkl_map_remove(&table->paths, &watched->entry);
-    zkl_release(&table->allocator, watched, sizeof *watched + watched->path_size);
+    zkl_pool_give_back(&table->pool, watched, sizeof *watched + watched->path_size);
 }
 
 /* --- entries --------------------------------------------------------------------------- */
@@ -160,14 +161,14 @@ static void drop_entry(struct zkl_watches_table *table, struct zkl_server_watch_
     count_entry(table, entry, false);
     zkl_list_remove(&entry->on_connection);
     zkl_map_remove(&table->entries, &entry->entry);
-    zkl_release(&table->allocator, entry, sizeof *entry);
+    zkl_pool_give_back(&table->pool, entry, sizeof *entry);
 }
 
 static bool add_entry(struct zkl_watches_table *table, struct zkl_watched_path *path,
                       struct zkl_watch_list *list, uint32_t kind)
 {
     if (!zkl_map_reserve(&table->entries)) return false;
-    struct zkl_server_watch_entry *entry = zkl_allocate(&table->allocator, sizeof *entry);
+    struct zkl_server_watch_entry *entry = zkl_pool_take(&table->pool, sizeof *entry);
     if (entry == NULL) return false;
     memset(entry, 0, sizeof *entry);
     entry->path = path;
@@ -240,6 +241,7 @@ void zkl_watches_table_free(struct zkl_watches_table *table)
     ZKL_ASSERT(table->entries.count == 0); /* connections go first and take theirs along */
     zkl_map_free(&table->paths);
     zkl_map_free(&table->entries);
+    zkl_pool_free(&table->pool);
 }
 
 /* --- events ----------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "base/pool.h"
 #include "zklua/server.h"
 
 enum zkl_server_watch {
@@ -45,7 +46,7 @@ struct zkl_server_watch_entry {
 };
 
 struct zkl_watches_table {
-    struct zkl_allocator allocator;
+    struct zkl_pool pool;        /* of both: a million small blocks that come and go */
     struct zkl_map paths, entries; /* entries.count: all watches */
     uint64_t seed;
     size_t kind_counts[ZKL_WATCHES_KIND_COUNT]; /* of entries */

@@ -3,7 +3,7 @@
 local codec = require("wire.codec")
 local host = require("server.host")
 
-local NODES = 5000 -- above ZKL_AHEAD_NODES_MIN
+local NODES = 5000 -- above ZKL_AHEAD_MIN
 local OPEN, PATHS_LONG = host.OPEN_ACL, ("/" .. ("x"):rep(100)):rep(4)
 
 local function new_host()
