@@ -1,26 +1,17 @@
 local files = require("store.files")
-local testing = require("zklua_testing")
+local store = require("zklua_testing").store
 
-local store = testing.store
-local DIRECTORY = "d/version-2"
+local DIRECTORY, logs, put = files.DIRECTORY, files.logs, files.put
 
 local function options(disk, more)
-  local result = { disk = disk, directory = "d", preallocate_bytes = -1 }
-  for name, value in pairs(more or {}) do
-    result[name] = value
-  end
-  return result
-end
-
-local function put(bytes, at, text)
-  return bytes:sub(1, at) .. text .. bytes:sub(at + #text + 1)
+  return files.options(disk, { preallocate_bytes = -1 }, more or {})
 end
 
 local PAYLOADS = files.payloads(1, 30)
 
 -- Three logs of ten, snapshots at 0 and 12, and our watermark.
 local function directory()
-  local disk = testing.disk.new(1)
+  local disk = files.disk()
   local opened = assert(store.open(options(disk, { log_bytes_max = 1100 })))
   for zxid = 1, 30 do
     opened:append(zxid, PAYLOADS[zxid])
@@ -34,19 +25,6 @@ local function directory()
   end
   disk:write(DIRECTORY, "snapshot.c", files.snapshot({ zxid = 12, digest = files.chain(before) }))
   return disk
-end
-
-local function logs(disk, where)
-  local names = {}
-  for _, name in ipairs(disk:names(where or DIRECTORY)) do
-    if name:find("^log") then
-      names[#names + 1] = name
-    end
-  end
-  table.sort(names, function(a, b)
-    return tonumber(a:sub(5), 16) < tonumber(b:sub(5), 16)
-  end)
-  return names
 end
 
 -- Everything in a directory, as one value.
@@ -75,7 +53,7 @@ describe("check", function()
   end)
 
   it("leaves no lock behind in a directory of Apache's", function()
-    local disk = testing.disk.new(1)
+    local disk = files.disk()
     disk:write(DIRECTORY, "snapshot.0", files.snapshot({}))
     disk:write(DIRECTORY, "log.1", files.log(PAYLOADS, 5000))
     local status, report = store.check(options(disk))

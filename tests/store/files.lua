@@ -1,7 +1,9 @@
 --- A data directory's files as a spec makes them, byte by byte (Apache's formats), so that the
 --- store is held against something that is not itself.
 local codec = require("wire.codec")
-local store = require("zklua_testing").store
+local testing = require("zklua_testing")
+
+local store = testing.store
 
 local files = {}
 
@@ -151,6 +153,54 @@ function files.payloads(first, count, size)
     list[i] = files.create(zxid, ("/node-%d"):format(zxid), ("d"):rep(size or 20))
   end
   return list
+end
+
+--- Where a store with the directory "d" keeps all.
+files.DIRECTORY = "d/version-2"
+
+--- A disk in memory with these files, by name, in that directory.
+---@param entries table<string, string>|nil
+function files.disk(entries)
+  local disk = testing.disk.new(1)
+  for name, bytes in pairs(entries or {}) do
+    disk:write(files.DIRECTORY, name, bytes)
+  end
+  return disk
+end
+
+--- What a store on `disk` is opened with; fields of the tables override each other in turn.
+function files.options(disk, ...)
+  local options = { disk = disk, directory = "d" }
+  for _, more in ipairs({ ... }) do
+    for name, value in pairs(more) do
+      options[name] = value
+    end
+  end
+  return options
+end
+
+--- Opens it.
+function files.open(disk, more)
+  return store.open(files.options(disk, more or {}))
+end
+
+--- `bytes` with `text` in the place of what was at offset `at`.
+function files.put(bytes, at, text)
+  return bytes:sub(1, at) .. text .. bytes:sub(at + #text + 1)
+end
+
+--- The names of the logs, oldest first.
+function files.logs(disk, where)
+  local names = {}
+  for _, name in ipairs(disk:names(where or files.DIRECTORY)) do
+    if name:find("^log") then
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names, function(a, b)
+    return tonumber(a:sub(5), 16) < tonumber(b:sub(5), 16)
+  end)
+  return names
 end
 
 return files

@@ -1,8 +1,7 @@
 local codec = require("wire.codec")
 local files = require("store.files")
-local testing = require("zklua_testing")
 
-local store = testing.store
+local logs, open = files.logs, files.open
 
 -- The first two entries of a fresh Apache ZooKeeper 3.8.0, as its disk held them.
 local GOLDEN = codec.unhex([[
@@ -24,18 +23,6 @@ local CREATE = files.payload({
   digest = "0xc624208e",
 })
 
-local function new_disk()
-  return testing.disk.new(1)
-end
-
-local function open(disk, more)
-  local options = { disk = disk, directory = "d" }
-  for name, value in pairs(more or {}) do
-    options[name] = value
-  end
-  return store.open(options)
-end
-
 local function write(opened, payloads, first)
   for i, payload in ipairs(payloads) do
     assert.is_true(opened:append(first + i - 1, payload))
@@ -48,20 +35,9 @@ local function log_of(disk, zxid)
   return disk:read("d/version-2", ("log.%x"):format(zxid))
 end
 
-local function logs(disk)
-  local names = {}
-  for _, name in ipairs(disk:names("d/version-2")) do
-    if name:find("^log") then
-      names[#names + 1] = name
-    end
-  end
-  table.sort(names)
-  return names
-end
-
 describe("a log", function()
   it("is written as Apache's, byte for byte", function()
-    local disk = new_disk()
+    local disk = files.disk()
     local opened = assert(open(disk, { preallocate_bytes = -1 }))
     assert.are.equal(2, write(opened, { SESSION, CREATE }, 1))
     assert.are.equal(codec.hex(GOLDEN), codec.hex(log_of(disk, 1)))
@@ -70,7 +46,7 @@ describe("a log", function()
 
   it("is read as Apache's, with its zeros and without", function()
     for _, padding in ipairs({ 0, 1, 11, 12, 13, 511, 1000, 100000 }) do
-      local disk = new_disk()
+      local disk = files.disk()
       disk:write("d/version-2", "snapshot.0", files.snapshot({}))
       disk:write("d/version-2", "log.1", GOLDEN .. ("\0"):rep(padding))
       local opened, report, recovered = open(disk, { parts = 1 })
@@ -90,7 +66,7 @@ describe("a log", function()
       payloads[i] = files.create(i, "/n", ("x"):rep(size))
     end
     for _, short in ipairs({ 0, 90 }) do
-      local disk = new_disk()
+      local disk = files.disk()
       disk:set({ short = short })
       local opened = assert(open(disk))
       assert.are.equal(#payloads, write(opened, payloads, first))
@@ -103,7 +79,7 @@ describe("a log", function()
   end)
 
   it("has no name before its first entries are durable", function()
-    local disk = new_disk()
+    local disk = files.disk()
     local opened = assert(open(disk))
     disk:fail("rename", "EIO")
     local zxid, status, report = write(opened, { SESSION }, 1)
@@ -115,7 +91,7 @@ describe("a log", function()
   end)
 
   it("is synced once for a batch, and never written after a failure", function()
-    local disk = new_disk()
+    local disk = files.disk()
     local opened = assert(open(disk))
     assert.are.equal(3, write(opened, files.payloads(1, 3), 1))
     local syncs = disk:calls("sync")
@@ -137,7 +113,7 @@ describe("a log", function()
   it("stops before an acknowledgement at each sync that fails, and keeps what was before",
     function()
       for k = 1, 40 do
-        local disk = new_disk()
+        local disk = files.disk()
         local opened = assert(open(disk))
         disk:fail("sync", "EIO", k, k)
         local acknowledged = 0
@@ -160,7 +136,7 @@ describe("a log", function()
     end)
 
   it("is made while the one before is written", function()
-    local disk = new_disk()
+    local disk = files.disk()
     local opened = assert(open(disk))
     assert.is_true(opened:batch_empty())
     assert.is_true(opened:append(1, files.payloads(1, 1)[1]))
@@ -176,7 +152,7 @@ describe("a log", function()
   end)
 
   it("takes a new file after a restart, and when it is large", function()
-    local disk = new_disk()
+    local disk = files.disk()
     local opened = assert(open(disk, { log_bytes_max = 1000 }))
     for zxid = 1, 12 do
       assert.are.equal(zxid, write(opened, files.payloads(zxid, 1, 300), zxid))
@@ -190,7 +166,7 @@ describe("a log", function()
   end)
 
   it("sets space aside ahead, gives it back at the end, and does without", function()
-    local disk = new_disk()
+    local disk = files.disk()
     local opened = assert(open(disk, { preallocate_bytes = 8192 }))
     local sizes = {}
     for zxid = 1, 8 do
@@ -210,7 +186,7 @@ describe("a log", function()
   end)
 
   it("gives back what a server that was killed had set aside", function()
-    local disk = new_disk()
+    local disk = files.disk()
     local opened = assert(open(disk, { preallocate_bytes = 65536 }))
     write(opened, files.payloads(1, 8, 100), 1)
     assert.are.equal(65536, #log_of(disk, 1))
@@ -222,7 +198,7 @@ describe("a log", function()
   end)
 
   it("writes a long batch in pieces, each synced before the next", function()
-    local disk = new_disk()
+    local disk = files.disk()
     local opened = assert(open(disk))
     write(opened, files.payloads(1, 1), 1)
     local syncs = disk:calls("sync")
@@ -236,7 +212,7 @@ describe("a log", function()
   end)
 
   it("loses nothing to a full disk, and starts on it", function()
-    local disk = new_disk()
+    local disk = files.disk()
     local opened = assert(open(disk, { preallocate_bytes = 4096 }))
     disk:set({ space = 40000 })
     local last
@@ -259,7 +235,7 @@ describe("a log", function()
   end)
 
   it("changes nothing when there is no memory for an entry", function()
-    local disk = new_disk()
+    local disk = files.disk()
     local opened = assert(open(disk))
     assert.is_true(opened:append(1, files.payloads(1, 1)[1]))
     opened:fail(1, 1e9)
@@ -280,7 +256,7 @@ describe("the moment for a snapshot", function()
   it("comes after half to all of snapCount entries, once, and the log ends there", function()
     local moments = {}
     for seed = 1, 20 do
-      local disk = new_disk()
+      local disk = files.disk()
       local opened = assert(open(disk, { snapshot_count = 100, seed = seed }))
       local zxid = 0
       repeat
@@ -303,7 +279,7 @@ describe("the moment for a snapshot", function()
   end)
 
   it("comes after enough entries of several runs, however few each of them wrote", function()
-    local disk = new_disk()
+    local disk = files.disk()
     local runs, zxid = 0, 0
     local due
     repeat
@@ -318,7 +294,7 @@ describe("the moment for a snapshot", function()
   end)
 
   it("comes after enough bytes of several runs", function()
-    local disk = new_disk()
+    local disk = files.disk()
     local zxid, due = 0, nil
     repeat
       zxid = zxid + 1
@@ -331,7 +307,7 @@ describe("the moment for a snapshot", function()
   end)
 
   it("is not told by bytes where they have no limit", function()
-    local opened = assert(open(new_disk(), { snapshot_bytes_max = -1 }))
+    local opened = assert(open(files.disk(), { snapshot_bytes_max = -1 }))
     for zxid = 1, 20 do
       write(opened, files.payloads(zxid, 1, 10000), zxid)
       assert.is_false(opened:wants_snapshot(), zxid)
@@ -340,7 +316,7 @@ describe("the moment for a snapshot", function()
   end)
 
   it("comes when a start has read many logs", function()
-    local disk = new_disk()
+    local disk = files.disk()
     for zxid = 1, 33 do
       local opened = assert(open(disk))
       assert.is_false(opened:wants_snapshot(), zxid)
@@ -353,7 +329,7 @@ describe("the moment for a snapshot", function()
   end)
 
   it("comes after enough bytes", function()
-    local opened = assert(open(new_disk(), { snapshot_bytes_max = 100000 }))
+    local opened = assert(open(files.disk(), { snapshot_bytes_max = 100000 }))
     local zxid = 0
     repeat
       zxid = zxid + 1

@@ -1,16 +1,11 @@
 local codec = require("wire.codec")
 local files = require("store.files")
-local testing = require("zklua_testing")
+local store = require("zklua_testing").store
 
-local store = testing.store
-local DIRECTORY = "d/version-2"
+local DIRECTORY = files.DIRECTORY
 
 local function open(disk, more)
-  local options = { disk = disk, directory = "d", preallocate_bytes = -1 }
-  for name, value in pairs(more or {}) do
-    options[name] = value
-  end
-  return store.open(options)
+  return store.open(files.options(disk, { preallocate_bytes = -1 }, more or {}))
 end
 
 local function write(opened, zxid)
@@ -51,7 +46,7 @@ end
 
 describe("the watermark", function()
   it("follows each batch, in turn in two sectors 4096 bytes apart", function()
-    local disk = testing.disk.new(1)
+    local disk = files.disk()
     local opened = assert(open(disk))
     local last
     for zxid = 1, 6 do
@@ -76,7 +71,7 @@ describe("the watermark", function()
   end)
 
   it("is synced with the first batch of a log, then once a second, and at the end", function()
-    local disk = testing.disk.new(1)
+    local disk = files.disk()
     local opened = assert(open(disk))
     local syncs = disk:calls("sync")
     write(opened, 1)
@@ -98,7 +93,7 @@ describe("the watermark", function()
   end)
 
   it("is durable when a start returns", function()
-    local disk = testing.disk.new(1)
+    local disk = files.disk()
     local opened = assert(open(disk))
     for zxid = 1, 5 do
       write(opened, zxid)
@@ -116,7 +111,7 @@ describe("the watermark", function()
   end)
 
   it("that is old after a power loss hides nothing that was acknowledged", function()
-    local disk = testing.disk.new(1)
+    local disk = files.disk()
     local opened = assert(open(disk))
     for zxid = 1, 20 do
       write(opened, zxid)
@@ -133,7 +128,7 @@ describe("the watermark", function()
   end)
 
   it("survives damage to one sector, and stops a start with both", function()
-    local disk = testing.disk.new(1)
+    local disk = files.disk()
     local opened = assert(open(disk))
     for zxid = 1, 3 do
       write(opened, zxid)
@@ -169,7 +164,7 @@ describe("the watermark", function()
 
   it("is spent when a snapshot is at or beyond it: Apache has written since", function()
     for _, zxid in ipairs({ 3, 4, 50 }) do
-      local disk = testing.disk.new(1)
+      local disk = files.disk()
       local opened = assert(open(disk))
       for i = 1, 3 do
         write(opened, i)
@@ -191,7 +186,7 @@ describe("the watermark", function()
   end)
 
   it("says what is missing when logs are", function()
-    local disk = testing.disk.new(1)
+    local disk = files.disk()
     local opened = assert(open(disk, { log_bytes_max = 300 }))
     for zxid = 1, 9 do
       write(opened, zxid)
@@ -208,7 +203,7 @@ describe("the watermark", function()
   end)
 
   it("that finds no room is made later, and its failure stops the log", function()
-    local disk = testing.disk.new(1)
+    local disk = files.disk()
     disk:write(DIRECTORY, "snapshot.0", files.snapshot({}))
     disk:write(DIRECTORY, "log.1", files.log(files.payloads(1, 2)))
     disk:fail("write", "ENOSPC")

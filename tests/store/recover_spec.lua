@@ -1,28 +1,10 @@
 local codec = require("wire.codec")
 local files = require("store.files")
-local testing = require("zklua_testing")
 
-local store = testing.store
-local DIRECTORY = "d/version-2"
-
-local function new_disk()
-  return testing.disk.new(1)
-end
-
-local function open(disk, more)
-  local options = { disk = disk, directory = "d" }
-  for name, value in pairs(more or {}) do
-    options[name] = value
-  end
-  return store.open(options)
-end
+local DIRECTORY, open, put = files.DIRECTORY, files.open, files.put
 
 local function edit(disk, name, change)
   disk:write(DIRECTORY, name, change(disk:read(DIRECTORY, name)))
-end
-
-local function put(bytes, at, text)
-  return bytes:sub(1, at) .. text .. bytes:sub(at + #text + 1)
 end
 
 local function flip(bytes, at, bit)
@@ -45,7 +27,7 @@ end
 
 -- A server of ours has acknowledged 100, written 3 more, and was killed.
 local function ours()
-  local disk = new_disk()
+  local disk = files.disk()
   local opened = assert(open(disk, { preallocate_bytes = LOG_SIZE }))
   for i = 1, 100 do
     write(opened, { PAYLOADS[i] }, i)
@@ -60,7 +42,7 @@ end
 
 -- The same by Apache: no watermark.
 local function apaches()
-  local disk = new_disk()
+  local disk = files.disk()
   disk:write(DIRECTORY, "snapshot.0", files.snapshot({ zxid = 0, digest = 0 }))
   disk:write(DIRECTORY, "log.1", files.log(PAYLOADS, LOG_SIZE))
   return disk
@@ -184,7 +166,7 @@ describe("a start after damage", function()
   it("never takes a flipped bit for the end, wherever it is, when all was acknowledged", function()
     local payloads = files.payloads(1, 200, 0)
     local bytes = files.log(payloads)
-    local disk = new_disk()
+    local disk = files.disk()
     local opened = assert(open(disk, { preallocate_bytes = -1 }))
     for i = 1, 200 do
       write(opened, { payloads[i] }, i)
@@ -205,7 +187,7 @@ describe("a start after damage", function()
       local payloads = files.payloads(1, 30, 0)
       local bytes = files.log(payloads, 4096)
       local last_at, last_size = files.entry_at(payloads, 30)
-      local disk = new_disk()
+      local disk = files.disk()
       disk:write(DIRECTORY, "snapshot.0", files.snapshot({}))
       -- All bits of the last two; one bit of each byte before.
       for at = 0, last_at + last_size - 1 do
@@ -240,7 +222,7 @@ describe("a torn tail", function()
     local at = files.entry_at(payloads, 5)
     for length = at, #whole - 1 do
       for _, size in ipairs({ length, 4096 }) do
-        local disk = new_disk()
+        local disk = files.disk()
         disk:write(DIRECTORY, "snapshot.0", files.snapshot({}))
         disk:write(DIRECTORY, "log.1",
           whole:sub(1, length) .. ("\0"):rep(size - length))
@@ -312,14 +294,6 @@ describe("a torn tail", function()
 end)
 
 describe("a chain of logs", function()
-  local function directory(entries)
-    local disk = new_disk()
-    for name, bytes in pairs(entries) do
-      disk:write(DIRECTORY, name, bytes)
-    end
-    return disk
-  end
-
   local function log(first, count)
     return files.log(files.payloads(first, count))
   end
@@ -345,12 +319,13 @@ describe("a chain of logs", function()
     { "does not care for names of others", {
       ["snapshot.0"] = files.snapshot({}), ["log.1"] = log(1, 3), ["log.04"] = "x",
       ["log.4.bak"] = "x", ["log."] = "x", ["LOG.4"] = "x", ["snapshot.x"] = "x",
-      ["log.A"] = "x", ["currentEpoch"] = "1", ["snapshot.9.tmp"] = "x", ["log.fffffffffffffffff"] = "x",
+      ["log.A"] = "x", ["currentEpoch"] = "1", ["snapshot.9.tmp"] = "x",
+      ["log.fffffffffffffffff"] = "x",
     }, 3, 3 },
   }
   for _, case in ipairs(cases) do
     it(case[1], function()
-      local opened, report, recovered = open(directory(case[2]))
+      local opened, report, recovered = open(files.disk(case[2]))
       assert.is_truthy(opened, report.text)
       assert.are.equal(case[3], recovered.zxid)
       assert.are.equal(case[4], recovered.replayed)
@@ -391,7 +366,7 @@ describe("a chain of logs", function()
   }
   for _, case in ipairs(refused) do
     it("is refused " .. case[1], function()
-      local opened, report = open(directory(case[2]))
+      local opened, report = open(files.disk(case[2]))
       assert.is_nil(opened)
       assert.is_true(report.damaged)
       if case[3] then
@@ -403,8 +378,8 @@ describe("a chain of logs", function()
 
   it("without a snapshot is trusted when that is asked, from an epoch's beginning", function()
     local entries = { ["log.100000001"] = log(EPOCH + 1, 2) }
-    assert.is_nil((open(directory(entries))))
-    local opened, report, recovered = open(directory(entries), { trust_empty_snapshot = 1 })
+    assert.is_nil((open(files.disk(entries))))
+    local opened, report, recovered = open(files.disk(entries), { trust_empty_snapshot = 1 })
     assert.is_truthy(opened, report.text)
     assert.are.equal(EPOCH + 2, recovered.zxid)
     assert.is_true(opened:wants_snapshot()) -- Apache needs one
@@ -412,7 +387,7 @@ describe("a chain of logs", function()
   end)
 
   it("is refused with what the server says of an entry", function()
-    local disk = directory({ ["snapshot.0"] = files.snapshot({}), ["log.1"] = log(1, 4) })
+    local disk = files.disk({ ["snapshot.0"] = files.snapshot({}), ["log.1"] = log(1, 4) })
     local opened, report = open(disk, { refuse = 3 })
     assert.is_nil(opened)
     assert.is_truthy(report.text:find("(zxid 0x3) is whole but cannot be true: the spec refuses",
@@ -422,7 +397,7 @@ describe("a chain of logs", function()
   end)
 
   it("with a header and no entry at its end loses that file", function()
-    local disk = directory({ ["snapshot.0"] = files.snapshot({}), ["log.1"] = log(1, 4),
+    local disk = files.disk({ ["snapshot.0"] = files.snapshot({}), ["log.1"] = log(1, 4),
       ["log.5"] = files.log_header .. ("\0"):rep(1000) })
     local opened = assert(open(disk))
     opened:close()
@@ -472,7 +447,7 @@ describe("recovery", function()
   end)
 
   it("writes again what only looks as if it were on the disk", function()
-    local disk = new_disk()
+    local disk = files.disk()
     local opened = assert(open(disk))
     write(opened, files.payloads(1, 3), 1)
     disk:fail("sync", "EIO", 1, 1)
@@ -495,7 +470,7 @@ describe("recovery", function()
   end)
 
   it("takes snapshots and logs from two directories, and refuses them mixed up", function()
-    local disk = new_disk()
+    local disk = files.disk()
     local apart = { log_directory = "l" }
     local opened = assert(open(disk, apart))
     write(opened, files.payloads(1, 3), 1)
@@ -513,7 +488,7 @@ describe("recovery", function()
   end)
 
   it("makes no directories unless it may", function()
-    local opened, report = open(new_disk(), { autocreate = 0 })
+    local opened, report = open(files.disk(), { autocreate = 0 })
     assert.is_nil(opened)
     assert.is_truthy(report.text:find("No such file", 1, true))
   end)

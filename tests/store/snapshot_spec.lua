@@ -1,9 +1,8 @@
 local codec = require("wire.codec")
 local files = require("store.files")
-local testing = require("zklua_testing")
+local store = require("zklua_testing").store
 
-local store = testing.store
-local DIRECTORY = "d/version-2"
+local DIRECTORY, open = files.DIRECTORY, files.open
 
 -- snapshot.0 of Apache ZooKeeper 3.8.0: what it wrote into a new directory, as sealed by it.
 local GOLDEN_FIRST_SEAL, GOLDEN_SECOND_SEAL = "00000000b8a23b49", "0000000095b93d59"
@@ -18,21 +17,9 @@ local GENESIS = {
   digest = 0,
 }
 
-local function new_disk()
-  return testing.disk.new(1)
-end
-
-local function open(disk, more)
-  local options = { disk = disk, directory = "d" }
-  for name, value in pairs(more or {}) do
-    options[name] = value
-  end
-  return store.open(options)
-end
-
 -- What a start takes from a snapshot with zxid 5 and this content.
 local function load(bytes, name)
-  local disk = new_disk()
+  local disk = files.disk()
   disk:write(DIRECTORY, name or "snapshot.5", bytes)
   local opened, report, recovered = open(disk, { parts = 1 })
   if opened then
@@ -68,7 +55,7 @@ local RICH = {
 
 describe("a snapshot", function()
   it("of a new directory is Apache's, byte for byte", function()
-    local disk = new_disk()
+    local disk = files.disk()
     assert(open(disk)):close()
     local bytes = disk:read(DIRECTORY, "snapshot.0")
     assert.are.equal(457, #bytes)
@@ -178,7 +165,7 @@ describe("a snapshot", function()
       .. codec.int(0) .. codec.int(0) .. codec.int(0) .. codec.int(67108865)
       .. ("\0"):rep(30000000))
     assert.is_true(#bomb < 100000)
-    local disk = new_disk()
+    local disk = files.disk()
     disk:write(DIRECTORY, "snapshot.5.gz", bomb)
     local good = files.snapshot({ zxid = 4, digest = 0 })
     disk:write(DIRECTORY, "snapshot.4", good)
@@ -191,18 +178,11 @@ describe("a snapshot", function()
 end)
 
 describe("the choice among snapshots", function()
-  local function directory(entries)
-    local disk = new_disk()
-    for name, bytes in pairs(entries) do
-      disk:write(DIRECTORY, name, bytes)
-    end
-    return disk
-  end
   local good = files.snapshot({ zxid = 3, digest = 33 })
   local bad = good:sub(1, -2) .. "x"
 
   it("is the newest", function()
-    local opened, report, recovered = open(directory({
+    local opened, report, recovered = open(files.disk({
       ["snapshot.0"] = good, ["snapshot.3"] = good, ["snapshot.a.gz"] = store.gzip(good) }))
     assert.is_truthy(opened, report.text)
     assert.are.equal(10, recovered.zxid)
@@ -213,7 +193,7 @@ describe("the choice among snapshots", function()
     local entries = {
       ["snapshot.3"] = good, ["snapshot.6"] = bad, ["log.4"] = files.log(files.payloads(4, 3)),
     }
-    local opened, report, recovered = open(directory(entries))
+    local opened, report, recovered = open(files.disk(entries))
     assert.is_truthy(opened, report.text)
     assert.are.equal(6, recovered.zxid)
     assert.are.equal(files.chain(files.payloads(4, 3), "0x21"), recovered.chain)
@@ -221,7 +201,7 @@ describe("the choice among snapshots", function()
     opened:close()
 
     entries["log.4"] = files.log(files.payloads(4, 2))
-    opened, report = open(directory(entries))
+    opened, report = open(files.disk(entries))
     assert.is_nil(opened)
     assert.are.equal(6, report.first)
     assert.are.equal(6, report.last)
@@ -230,7 +210,7 @@ describe("the choice among snapshots", function()
   end)
 
   it("is none when the logs go back to the beginning", function()
-    local opened, report, recovered = open(directory({
+    local opened, report, recovered = open(files.disk({
       ["snapshot.2"] = bad, ["log.1"] = files.log(files.payloads(1, 5)) }))
     assert.is_truthy(opened, report.text)
     assert.are.equal(5, recovered.zxid)
@@ -241,7 +221,7 @@ end)
 
 describe("writing a snapshot", function()
   local function served()
-    local disk = new_disk()
+    local disk = files.disk()
     local opened = assert(open(disk))
     for zxid = 1, 9 do
       opened:append(zxid, files.payloads(zxid, 1)[1])
