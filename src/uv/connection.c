@@ -171,8 +171,6 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
 
 /* --- bytes out ------------------------------------------------------------------ */
 
-static void carry_out(struct connection *connection);
-
 static void on_written(uv_write_t *request, int status)
 {
     struct connection *connection = request->handle->data;
@@ -184,7 +182,8 @@ static void on_written(uv_write_t *request, int status)
         return;
     }
     zkl_connection_sent(connection->core, size);
-    carry_out(connection);
+    /* libuv also calls this before it polls: what the room has set going must not wait for that. */
+    zkl_host_wake(connection->host);
 }
 
 /* Asks libuv to write when the socket takes more. */
@@ -241,13 +240,16 @@ static void carry_out(struct connection *connection)
     }
 }
 
-void zkl_host_flush(struct zkl_host *host)
+bool zkl_host_flush(struct zkl_host *host)
 {
+    bool any = false;
     struct zkl_connection *core;
     while ((core = zkl_server_next_connection(host->server)) != NULL) {
         struct connection *connection = zkl_connection_user(core);
         if (connection != NULL) carry_out(connection);
+        any = true;
     }
+    return any;
 }
 
 /* --- the beginning ---------------------------------------------------------------- */

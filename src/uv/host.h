@@ -57,13 +57,16 @@ struct zkl_host {
 };
 
 struct zkl_clock zkl_host_clock(void);
+/* There is a turn to come without any wait. */
+void zkl_host_wake(struct zkl_host *host);
 
 /* connection.c */
 void zkl_host_accept(struct zkl_listener *listener, void *host);
 /* Tries again what has failed, when its time has come; when that is, or ZKL_NEVER. */
 int64_t zkl_host_accept_again(struct zkl_host *host, int64_t now_ms);
-/* Carries out what the core wants of its connections: writes, reading on or off, ends. */
-void zkl_host_flush(struct zkl_host *host);
+/* Carries out what the core wants of its connections: writes, reading on or off, ends. Whether it
+ * wanted anything: then it may have prepared more, because what was sent has made room. */
+bool zkl_host_flush(struct zkl_host *host);
 /* Cuts off those whose time to hang up is over; when the next one's is, or ZKL_NEVER. */
 int64_t zkl_host_linger(struct zkl_host *host, int64_t now_ms);
 void zkl_host_stop_reading(struct zkl_host *host);

@@ -64,6 +64,12 @@ static void set_alarm(struct zkl_host *host, int64_t at_ms, int64_t now_ms)
     uv_timer_start(&host->alarm, on_alarm, at_ms > now_ms ? (uint64_t)(at_ms - now_ms) : 0, 0);
 }
 
+void zkl_host_wake(struct zkl_host *host)
+{
+    host->alarm_at_ms = -1;
+    uv_timer_start(&host->alarm, on_alarm, 0, 0);
+}
+
 /* Without a disk all is as durable as it gets. */
 static void commit_at_once(struct zkl_host *host, struct zkl_clock clock)
 {
@@ -114,14 +120,15 @@ static void turn(struct zkl_host *host)
     if (works && !host->stopping && clock.now_ms >= zkl_server_deadline(host->server)) {
         zkl_server_tick(host->server, clock);
     }
-    if (host->durable == NULL) commit_at_once(host, clock);
-    else if (works) works = zkl_durable_pump(host->durable, clock);
-    if (host->stopping && host->durable != NULL) zkl_durable_stop(host->durable);
-    if (!works && !host->failed) {
-        host->failed = true;
-        begin_stop(host);
-    }
-    zkl_host_flush(host);
+    do {
+        if (host->durable == NULL) commit_at_once(host, clock);
+        else if (works) works = zkl_durable_pump(host->durable, clock);
+        if (host->stopping && host->durable != NULL) zkl_durable_stop(host->durable);
+        if (!works && !host->failed) {
+            host->failed = true;
+            begin_stop(host);
+        }
+    } while (zkl_host_flush(host));
     zkl_host_tell(host);
 }
 
