@@ -53,10 +53,9 @@ static uint64_t hash_path(const struct zkl_watches_table *table, struct zkl_slic
     return zkl_hash_end(zkl_hash_add(zkl_hash_begin(table->seed), path.base, path.size));
 }
 
-static struct zkl_watched_path *find_path(const struct zkl_watches_table *table,
-                                          struct zkl_slice path)
+static struct zkl_watched_path *find_hashed(const struct zkl_watches_table *table,
+                                            struct zkl_slice path, uint64_t hash)
 {
-    uint64_t hash = hash_path(table, path);
     struct zkl_map_node *node = zkl_map_first(&table->paths, hash);
     for (; node != NULL; node = zkl_map_next(node, hash)) {
         struct zkl_watched_path *watched = ZKL_LIST_ELEMENT(node, struct zkl_watched_path, entry);
@@ -64,6 +63,12 @@ static struct zkl_watched_path *find_path(const struct zkl_watches_table *table,
         if (path.size == 0 || memcmp(watched->path, path.base, path.size) == 0) return watched;
     }
     return NULL;
+}
+
+static struct zkl_watched_path *find_path(const struct zkl_watches_table *table,
+                                          struct zkl_slice path)
+{
+    return find_hashed(table, path, hash_path(table, path));
 }
 
 static struct zkl_watched_path *make_path(struct zkl_watches_table *table, struct zkl_slice path)
@@ -257,13 +262,19 @@ static uint32_t reached(int32_t event, bool above)
     return event == ZKL_WATCH_DELETED ? kinds | ZKL_WATCHES_CHILD : kinds;
 }
 
-/* Moves up to the parent of what is being looked at; false: that was the root. */
-static bool go_up(struct zkl_firing *firing)
+/* The next ancestor, from the root down, so that all of them cost one pass over the path; false:
+ * that was the last. */
+static bool next_above(struct zkl_firing *firing)
 {
-    if (firing->at.size <= 1) return false;
-    do firing->at.size--;
-    while (firing->at.size > 0 && firing->at.base[firing->at.size] != '/');
-    if (firing->at.size == 0) firing->at.size = 1;
+    struct zkl_slice path = firing->path;
+    size_t done = firing->above, size = 1; /* "/" */
+    if (done > 0) {
+        size = done > 1 ? done + 1 : 1; /* behind the '/' */
+        while (size < path.size && path.base[size] != '/') size++;
+    }
+    if (size >= path.size) return false;
+    firing->hash = zkl_hash_add(firing->hash, path.base + done, size - done);
+    firing->at.size = firing->above = size;
     return true;
 }
 
@@ -273,9 +284,9 @@ static void start_list(struct zkl_firing *firing, unsigned kind)
     if (kind < ZKL_WATCHES_KIND_COUNT) firing->next = firing->watched->watches[kind].next;
 }
 
-static void open_path(struct zkl_watches_table *table, struct zkl_firing *firing)
+static void open_path(struct zkl_watches_table *table, struct zkl_firing *firing, uint64_t hash)
 {
-    firing->watched = find_path(table, firing->at);
+    firing->watched = find_hashed(table, firing->at, hash);
     if (firing->watched != NULL) start_list(firing, 0);
 }
 
@@ -312,8 +323,8 @@ struct zkl_connection *zkl_fire_next(struct zkl_watches_table *table, struct zkl
         if (reached(firing->event, true) == 0 || table->kind_counts[KIND_RECURSIVE] == 0) {
             return NULL;
         }
-        if (!go_up(firing)) return NULL;
-        open_path(table, firing);
+        if (!next_above(firing)) return NULL;
+        open_path(table, firing, zkl_hash_end(firing->hash));
     }
 }
 
@@ -321,7 +332,8 @@ struct zkl_connection *zkl_fire_first(struct zkl_watches_table *table, struct zk
                                       int32_t event, struct zkl_slice path)
 {
     *firing = (struct zkl_firing) { .event = event, .path = path, .at = path,
-                                    .trigger = ++table->trigger };
-    open_path(table, firing);
+                                    .trigger = ++table->trigger,
+                                    .hash = zkl_hash_begin(table->seed) };
+    open_path(table, firing, hash_path(table, path));
     return zkl_fire_next(table, firing);
 }

@@ -83,6 +83,8 @@ void zkl_watch_remove_all(struct zkl_watches_table *table, struct zkl_watch_list
 struct zkl_firing {
     int32_t event;
     struct zkl_slice path, at;  /* `at`: what is being looked at, the path or an ancestor */
+    size_t above;               /* the size of the last ancestor that was, 0: none yet */
+    uint64_t hash;              /* of its bytes, not yet ended */
     struct zkl_watched_path *watched;
     unsigned kind;              /* the number of its list */
     struct zkl_list *next;

@@ -30,6 +30,23 @@ describe("the server's watches", function()
     end
   end
 
+  it("find recursive ones above a deep path in one pass over it", function()
+    local path = ("/a"):rep(20000)
+    add(1, "/", RECURSIVE)
+    add(2, path:sub(1, 20000), RECURSIVE)
+    add(3, path, DATA)
+    add(4, "/b", RECURSIVE)
+    local before = os.clock()
+    assert.are.same({ 1, 2, 3 }, sorted(t:fire(CHANGED, path)))
+    assert.is_true(os.clock() - before < 0.1) -- 400 million bytes to hash otherwise
+    assert.are.same({ 1, 2 }, sorted(t:fire(CREATED, path:sub(1, 20000) .. "/x")))
+    assert.are.same({ 1 }, sorted(t:fire(CREATED, path:sub(1, 19998) .. "/x")))
+    assert.are.same({ 1 }, sorted(t:fire(CREATED, "/")))
+    for i = 1, 4 do
+      t:remove_all(i)
+    end
+  end)
+
   -- Which kinds hear of an event on their own path, one above it, one below it.
   for event, reached in pairs({
     [CREATED] = { own = { [DATA] = true, [PERSISTENT] = true, [RECURSIVE] = true } },
