@@ -13,9 +13,14 @@ enum { LENGTH_SIZE = 4, STATE_CONNECTED = 3 };
 
 /* --- frames ------------------------------------------------------------------- */
 
+/* The names of all children of one node may be more than a frame can say. */
 bool zkl_reply_begin(struct zkl_connection *connection, struct zkl_writer *writer,
                      const struct zkl_reply_header *header, size_t size)
 {
+    if (size > INT32_MAX - ZKL_REPLY_HEADER_SIZE) {
+        zkl_connection_starve(connection, "its answer is longer than a frame may be");
+        return false;
+    }
     size_t room = LENGTH_SIZE + ZKL_REPLY_HEADER_SIZE + size;
     uint8_t *base = zkl_connection_room(connection, room);
     if (base == NULL) return false;

@@ -49,12 +49,19 @@ static void default_i32(int32_t *value, int32_t standard)
     if (*value == 0) *value = standard;
 }
 
+/* At most the longest time that there is. */
+static int32_t ticks(const struct zkl_server_options *options, int32_t count)
+{
+    int32_t most = INT32_MAX / count;
+    return (options->tick_time_ms < most ? options->tick_time_ms : most) * count;
+}
+
 static void fill_in_defaults(struct zkl_server_options *options)
 {
     if (options->server_id == 0) options->server_id = 1;
     default_i32(&options->tick_time_ms, ZKL_TICK_TIME_MS_DEFAULT);
-    default_i32(&options->session_timeout_min_ms, TICKS_MIN * options->tick_time_ms);
-    default_i32(&options->session_timeout_max_ms, TICKS_MAX * options->tick_time_ms);
+    default_i32(&options->session_timeout_min_ms, ticks(options, TICKS_MIN));
+    default_i32(&options->session_timeout_max_ms, ticks(options, TICKS_MAX));
     default_i32(&options->reap_interval_ms, REAP_INTERVAL_MS);
     default_i32(&options->reap_per_minute, REAP_PER_MINUTE);
     if (options->frame_size_max == 0) options->frame_size_max = ZKL_REQUEST_SIZE_MAX_DEFAULT;

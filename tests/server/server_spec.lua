@@ -18,7 +18,7 @@ describe("the server core", function()
     local made
     for fail = 1, 200 do
       local server, memory = testing.server.new({ fail = fail, commands = "*", version = "v",
-        config_text = "a=b\n", super_digest = "super:x" })
+        config_text = "a=b\n", environment = "c=d\n", super_digest = "super:x" })
       if server then
         made = fail
         assert.are.equal(0, server:free().bytes)
@@ -35,6 +35,20 @@ describe("the server core", function()
     assert.are.equal("0x51c6d660", h.server:digest())
     assert.are.equal("0x0", h.server:zxid())
     assert.are.equal(4, h.server:count().nodes)
+  end)
+
+  it("bears ticks that are longer than any session", function()
+    new({ tick = 1500000000, timeout_min = 1000, timeout_max = 2000 })
+    local c = h:connect()
+    c:handshake({ timeout_ms = 5000 })
+    h:settle()
+    assert.are.equal(2000, c:receive()[1].timeout)
+    h:free()
+    new({ tick = 1500000000 })
+    c = h:connect()
+    c:handshake({ timeout_ms = 2147483647 })
+    h:settle()
+    assert.is_true(c:receive()[1].timeout > 2147483600)
   end)
 
   it("counts the memory it holds", function()
