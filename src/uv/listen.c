@@ -234,16 +234,16 @@ static int bind_host(struct zkl_listeners *all, const char *text, const struct a
     return uv_status == 0 ? 0 : fail(error, "%s: %s", text, uv_strerror(uv_status));
 }
 
-/* Whether a server answers at this Unix socket; -1 with errno set: it cannot be known. A socket
- * file that a dead server has left refuses. */
+/* Whether a server has this Unix socket; -1 with errno set: it cannot be known. A socket file that
+ * a dead server has left refuses. One that does not accept, and has no room, is not waited for. */
 static int is_served(const struct sockaddr_un *name)
 {
-    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (probe < 0) return -1;
     int status = connect(probe, (const struct sockaddr *)name, sizeof *name);
     int reason = errno;
     close(probe);
-    if (status == 0) return 1;
+    if (status == 0 || reason == EAGAIN) return 1;
     errno = reason;
     return reason == ECONNREFUSED ? 0 : -1;
 }
@@ -268,7 +268,8 @@ static int bind_unix(struct zkl_listeners *all, const char *path)
                                                 &status);
     if (listener == NULL) return status;
     snprintf(listener->name, sizeof listener->name, UNIX_PREFIX "%s", path);
-    return 0;
+    /* At once, or it looks left behind to a server that starts while we still read our data. */
+    return listen(listener->socket, ZKL_LISTEN_BACKLOG) == 0 ? 0 : last_error();
 }
 
 static int bind_one(struct zkl_listeners *all, const char *text, struct zkl_listener_error *error)

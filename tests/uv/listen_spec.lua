@@ -10,6 +10,23 @@ local ZKLUA = program.zklua()
 local CREATE, PING = 1, 11
 local unpack = table.unpack or unpack
 
+-- A disk whose syncs wait while a file is there, and say so in another.
+local SLOW_START = [[
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+static int wait_for_it(void) {
+    char name[4096];
+    snprintf(name, sizeof name, "%s.reached", getenv("SLOW_DISK"));
+    close(open(name, O_CREAT | O_WRONLY, 0600));
+    while (access(getenv("SLOW_DISK"), F_OK) == 0) usleep(1000);
+    return 0;
+}
+int fsync(int file) { (void)file; return wait_for_it(); }
+int fdatasync(int file) { (void)file; return wait_for_it(); }
+]]
+
 describe("the server's listeners", function()
   local dir, servers, links
 
@@ -95,6 +112,51 @@ describe("the server's listeners", function()
         assert.equal(before.size, uv.fs_lstat(path).size)
       end)
     end
+
+    it("refuse a Unix socket whose server does not accept, without waiting for it", function()
+      local path = dir .. "/s"
+      local other = uv.new_pipe(false)
+      assert(other:bind(path))
+      assert(other:listen(1, function() end))
+      local waiting, full = {}, nil
+      repeat -- libuv takes one from the kernel, and no more before that is accepted
+        local link = uv.new_pipe(false)
+        waiting[#waiting + 1] = link
+        link:connect(path, function(failure) full = failure end)
+        uv.run("nowait")
+        uv.run("nowait")
+      until full
+      refused("unix:" .. path, "error cannot listen at: unix:[^\n]*/s: address already in use")
+      for _, link in ipairs(waiting) do
+        link:close()
+      end
+      other:close()
+      uv.run("nowait")
+    end)
+
+    it("refuse a Unix socket whose server still reads its data", function()
+      local path, hold = dir .. "/s", dir .. "/hold"
+      local file = assert(io.open(dir .. "/slow.c", "w"))
+      file:write(SLOW_START)
+      file:close()
+      assert(os.execute(("cc -shared -fPIC -o '%s/slow.so' '%s/slow.c' && touch '%s'"):format(
+        dir, dir, hold)))
+      local first = program.start({ ZKLUA, "server", "--data", dir .. "/first", "--listen",
+        "unix:" .. path }, { env = {
+          LD_PRELOAD = dir .. "/slow.so " .. (os.getenv("LD_PRELOAD") or ""),
+          SLOW_DISK = hold, ASAN_OPTIONS = "verify_asan_link_order=0",
+        } })
+      finally(function()
+        first:kill("sigkill")
+        first:finish()
+      end)
+      assert(zkserver.wait_for(20, function()
+        return uv.fs_stat(path) and uv.fs_stat(hold .. ".reached")
+      end))
+      refused("unix:" .. path, "error cannot listen at: unix:[^\n]*/s: address already in use")
+      os.remove(hold)
+      open(path):handshake()
+    end)
 
     it("refuse a Unix socket in a directory that is not there", function()
       refused("unix:" .. dir .. "/none/s", "unix:[^\n]*/none/s: no such file or directory")
