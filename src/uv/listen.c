@@ -14,7 +14,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { HOST_MAX = 255 };
+enum {
+    HOST_MAX = 255,
+    GONE_MAX = 64 /* clients in a row that went before they were accepted */
+};
 
 #define UNIX_PREFIX "unix:"
 
@@ -343,7 +346,7 @@ int zkl_listeners_open(struct zkl_listeners *listeners, int backlog, zkl_waiting
 
 int zkl_listener_accept(struct zkl_listener *listener)
 {
-    while (true) {
+    for (int gone = 0; gone < GONE_MAX; gone++) {
         int accepted = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (accepted >= 0) return accepted;
         switch (errno) {
@@ -355,6 +358,7 @@ int zkl_listener_accept(struct zkl_listener *listener)
         default: break; /* it was about a client, which has gone: the next one */
         }
     }
+    return last_error();
 }
 
 bool zkl_listener_is_unix(const struct zkl_listener *listener)
