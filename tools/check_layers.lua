@@ -37,6 +37,8 @@ local LUA_LAYERS = {
   recipes = { "core", "base", "library" },
   -- What puts the layers together: a program sees only this.
   face = { "core", "base", "library", "recipes", "scheduler", "outside" },
+  -- Worlds of simulated processes and servers.
+  sim = { "core", "base", "scheduler" },
   scripts = { "face", "outside" },
 }
 -- The library names a scheduler in one place: where a runtime is made without one.
@@ -184,6 +186,8 @@ local function lua_group(name)
     return "face"
   elseif name:find("^zklua%.scheduler%.") then
     return "scheduler"
+  elseif name:find("^zklua%.sim%.") then
+    return "sim"
   elseif name:find("^zklua%.recipes%.") then
     return "recipes"
   elseif name:find("^zklua%.") then

@@ -223,6 +223,7 @@ function client:metrics() end
 ---@field sessions_keep boolean|nil  sessions end only when they are closed, or by `expire`
 ---@field ttl_nodes boolean|nil
 ---@field log boolean|nil  transactions are handed out, see next_txn
+---@field secret string|nil  20 bytes: sessions are known to every server with the same; random
 
 --- Out of memory raises.
 ---@param options zklua.core.ServerOptions

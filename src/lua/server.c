@@ -155,6 +155,21 @@ static void start(struct zkl_hosted *hosted)
     hosted->started = true;
 }
 
+/* Of session passwords: given, where a server is to know those of another; random otherwise. */
+static void secret_option(lua_State *L, struct zkl_hosted *hosted,
+                          struct zkl_server_options *options)
+{
+    lua_getfield(L, 1, "secret");
+    struct zkl_arg arg = { lua_gettop(L), "secret", 1, 0 };
+    if (lua_isnil(L, -1)) {
+        random_bytes(hosted->system, options->secret, sizeof options->secret);
+        return;
+    }
+    struct zkl_slice secret = zkl_arg_string(L, arg);
+    if (secret.size != sizeof options->secret) zkl_arg_refuse(L, arg, "20 bytes expected");
+    memcpy(options->secret, secret.base, secret.size);
+}
+
 /* core.server(options) */
 int zkl_new_server(lua_State *L)
 {
@@ -176,7 +191,7 @@ int zkl_new_server(lua_State *L)
         .sessions_keep = flag_option(L, "sessions_keep"),
         .ttl_nodes = flag_option(L, "ttl_nodes"),
     };
-    random_bytes(hosted->system, options.secret, sizeof options.secret);
+    secret_option(L, hosted, &options);
     random_bytes(hosted->system, (uint8_t *)&options.seed, sizeof options.seed);
     hosted->core = zkl_server_new(&options);
     if (hosted->core == NULL) return luaL_error(L, "not enough memory");

@@ -84,6 +84,7 @@ describe("core.server", function()
     { "no table", function() core.server(1) end, "table expected" },
     { "a time that is none", function() core.server({ tick_time = -1 }) end, "tick_time" },
     { "another object", function() core.server({}).feed(io.stdout, 1, "") end, "server expected" },
+    { "a short secret", function() core.server({ secret = "x" }) end, "20 bytes" },
     { "no number", function() core.server({}):feed("x", "") end, "connection" },
     { "no connection", function() core.server({}):feed(70000, "") end, "is closed" },
     { "no id", function() core.server({}):expire("7x") end, "expected" },

@@ -7,7 +7,7 @@ describe("a world", function()
   it("does what is due in the order of time, then of asking", function()
     local world, order = worlds.new(), {}
     local function note(name)
-      order[#order + 1] = name .. "@" .. world.time
+      order[#order + 1] = ("%s@%g"):format(name, world.time)
     end
     world:at(2, note, "c")
     world:at(1, note, "a")
@@ -22,6 +22,20 @@ describe("a world", function()
     end
     world:cancel(never)
     assert.same({ "a@1", "b@1", "late@1.25", "c@2" }, order)
+  end)
+
+  it("does nothing early, on whole microseconds", function()
+    local world = worlds.new()
+    for i = 1, 2000 do
+      local time = world.time + world:random("time") * 10 ^ -(i % 7)
+      local happened
+      world:at(time, function()
+        happened = world.time
+      end)
+      world:step()
+      assert.is_true(happened >= time and happened < time + 2e-6)
+      assert.equal(happened, math.floor(happened * 1e6 + 0.5) / 1e6)
+    end
   end)
 
   it("draws the same numbers for a seed, each entity its own", function()

@@ -109,8 +109,14 @@ function M.new(options)
     return count
   end
 
+  local paused_until = 0
+
   function turn()
     pending = nil
+    if world.time < paused_until then
+      turn_at(paused_until)
+      return
+    end
     core.set_time(world.time, WALL_BEGIN + world.time)
     turning = true
     local first = timers.first(heap)
@@ -260,6 +266,16 @@ function M.new(options)
       end
       net.detach(scheduler)
     end
+  end
+
+  --- Nothing of it runs for so many seconds; its clocks go on, as those of a stopped process do.
+  function scheduler.pause(seconds)
+    paused_until = math.max(paused_until, world.time + seconds)
+  end
+
+  --- Seconds since 1970, by the wall clock of the process.
+  function scheduler.wall()
+    return WALL_BEGIN + world.time
   end
 
   scheduler.now = now

@@ -29,11 +29,16 @@ end
 
 -- Events -----------------------------------------------------------------------
 
---- fn(...) at `time`; at once after what is due already when that is over. The result is for
---- `cancel`.
+--- fn(...) at `time`, on the next whole microsecond as clocks count; behind what is due already
+--- when that is over. The result is for `cancel`.
 function World:at(time, fn, ...)
   local event = { fn = fn, count = select("#", ...), ... }
-  timers.insert(self.due, event, time > self.time and time or self.time)
+  local whole = self.time
+  if time > whole then
+    local count = math.ceil(time * 1e6)
+    whole = count / 1e6 >= time and count / 1e6 or (count + 1) / 1e6 -- `time` may be between two
+  end
+  timers.insert(self.due, event, whole)
   return event
 end
 

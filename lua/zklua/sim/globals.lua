@@ -1,0 +1,199 @@
+--- The global variables of a simulated process: the standard library, without what would reach out
+--- of the simulation. Time is the process's, chance the world's, and output goes to the process.
+
+local M = {}
+
+local PLAIN = {
+  "_VERSION", "assert", "collectgarbage", "error", "getmetatable", "ipairs", "next", "pairs", "pcall",
+  "rawequal", "rawget", "rawlen", "rawset", "select", "setmetatable", "tonumber", "tostring", "type",
+  "unpack", "warn", "xpcall", "jit",
+}
+local LIBRARIES = { "string", "table", "math", "coroutine", "debug", "utf8", "bit" }
+
+local function copy(from)
+  local to = {}
+  for key, value in pairs(from) do
+    to[key] = value
+  end
+  return to
+end
+
+local function refusal(what, instead)
+  return function()
+    error(("%s is not to be had in a simulation%s"):format(what, instead and ": " .. instead or ""), 2)
+  end
+end
+
+-- A chunk whose globals are `env`.
+local function load_in(env, chunk, name, mode)
+  if setfenv then -- LuaJIT: luacheck: ignore
+    local fn, message = load(chunk, name, mode)
+    return fn and setfenv(fn, env), message -- luacheck: ignore
+  end
+  return load(chunk, name, mode or "bt", env)
+end
+
+local function read_file(name)
+  local file, message = io.open(name, "rb")
+  if not file then
+    return nil, message
+  end
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+--- A file as a function whose globals are `env`; or nil, message.
+function M.load_file(env, name)
+  local text, message = read_file(name)
+  if not text then
+    return nil, message
+  end
+  return load_in(env, text:gsub("^#[^\n]*", ""), "@" .. name)
+end
+
+local function add_loading(env)
+  function env.load(chunk, name, mode, other)
+    return load_in(other or env, chunk, name, mode)
+  end
+  env.loadstring = env.load
+  function env.loadfile(name)
+    return M.load_file(env, name)
+  end
+  function env.dofile(name)
+    local fn, message = M.load_file(env, name)
+    return (fn or error(message, 2))()
+  end
+end
+
+-- `preload` are modules that are given; others are files found on the real path.
+local function add_require(env, preload)
+  local loaded = {}
+  env.package = { loaded = loaded, preload = preload, path = package.path, cpath = "",
+    config = package.config }
+  for name in pairs(env) do
+    if type(env[name]) == "table" then
+      loaded[name] = env[name]
+    end
+  end
+  function env.require(name)
+    if loaded[name] ~= nil then
+      return loaded[name]
+    end
+    local loader = preload[name]
+    if not loader then
+      local file = package.searchpath(name, env.package.path)
+      if not file then
+        error(("module '%s' is not to be had in a simulation: modules are Lua files on package.path")
+          :format(name), 2)
+      end
+      local message
+      loader, message = M.load_file(env, file)
+      if not loader then
+        error(message, 2)
+      end
+    end
+    local value = loader(name)
+    if value ~= nil then
+      loaded[name] = value
+    elseif loaded[name] == nil then
+      loaded[name] = true
+    end
+    return loaded[name]
+  end
+end
+
+local function add_os(env, process)
+  local system = process.core
+  env.os = {
+    time = function(when)
+      return when and os.time(when) or math.floor(process:wall())
+    end,
+    date = function(format, time)
+      return os.date(format or "!%c", time or math.floor(process:wall()))
+    end,
+    clock = system.now,
+    difftime = os.difftime,
+    getenv = function(name)
+      return process.env[name]
+    end,
+    setlocale = function() end,
+    exit = function(status)
+      process:exit(status)
+    end,
+    execute = refusal("os.execute", "zk.run has no machine to run on, either"),
+    remove = refusal("os.remove"),
+    rename = refusal("os.rename"),
+    tmpname = refusal("os.tmpname"),
+  }
+end
+
+local function add_io(env, process)
+  local function stream(name)
+    local file = {}
+    function file:write(...)
+      for i = 1, select("#", ...) do
+        process:print(name, tostring((select(i, ...))))
+      end
+      return self
+    end
+    function file:flush() return self end
+    function file:setvbuf() return true end
+    function file:close() return true end
+    return file
+  end
+  env.io = { stdout = stream("stdout"), stderr = stream("stderr") }
+  function env.io.write(...)
+    return env.io.stdout:write(...)
+  end
+  for _, name in ipairs({ "open", "popen", "lines", "read", "input", "output", "tmpfile" }) do
+    env.io[name] = refusal("io." .. name, "keep what you need in tables")
+  end
+  function env.print(...)
+    local words = {}
+    for i = 1, select("#", ...) do
+      words[i] = tostring((select(i, ...)))
+    end
+    process:print("stdout", table.concat(words, "\t") .. "\n")
+  end
+end
+
+-- Chance that follows from the world's seed and the process's name.
+local function add_random(env, process)
+  local world, name = process.world, process.name .. " math.random"
+  function env.math.random(low, high)
+    if not low then
+      return world:random(name)
+    elseif not high then
+      low, high = 1, low
+    end
+    return world:pick(name, low, high)
+  end
+  function env.math.randomseed() end
+end
+
+--- A table of globals for `process`, which has world, name, core, env, wall(), print(name, text)
+--- and exit(status).
+---@param preload table<string, function>
+function M.new(process, preload)
+  local env = {}
+  env._G = env
+  for _, name in ipairs(PLAIN) do
+    env[name] = _G[name]
+  end
+  for _, name in ipairs(LIBRARIES) do
+    env[name] = _G[name] and copy(_G[name])
+  end
+  add_loading(env)
+  add_os(env, process)
+  add_io(env, process)
+  add_random(env, process)
+  preload["zklua.core"] = function()
+    return process.core
+  end
+  add_require(env, preload)
+  return env
+end
+
+
+return M
