@@ -273,11 +273,13 @@ void zkl_lock_release(struct zkl_locks *locks, const struct zkl_place *place);
 struct zkl_recovery {
     int64_t zxid;             /* the last one */
     int64_t snapshot_zxid;    /* what it began with; -1: nothing */
+    char snapshot_name[ZKL_NAME_SIZE_MAX];
     bool fresh;               /* there was nothing at all */
     bool without_snapshot;    /* Apache would not start on this */
     uint64_t replayed;        /* entries behind the snapshot, */
     int64_t replayed_bytes;
-    size_t logs_read;         /* and the logs that were looked at for them */
+    size_t logs_read;         /* and the logs that were looked at for them, */
+    int64_t first_log;        /* the oldest of which is this */
     bool marked;
     struct zkl_mark mark;     /* as found */
     int64_t last_log;         /* the newest with entries, 0: none */

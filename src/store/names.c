@@ -36,7 +36,7 @@ static bool take_zxid(const char **text, int64_t *zxid)
         unsigned digit = at[i] <= '9' ? (unsigned)(at[i] - '0') : (unsigned)(at[i] - 'a') + 10;
         value = value << 4 | digit;
     }
-    if (value > INT64_MAX) return false;
+    if (value >= INT64_MAX) return false; /* nothing could come behind it */
     *zxid = (int64_t)value;
     *text = at + count;
     return true;

@@ -56,6 +56,7 @@ static int try_snapshot(struct walk *walk, const struct zkl_found *found)
     if (status == 0) status = zkl_snapshot_read(walk->place, found, walk->sink, &wrong);
     if (status != 0) return refused_snapshot(walk, found->name, status);
     walk->recovery->snapshot_zxid = found->zxid;
+    memcpy(walk->recovery->snapshot_name, found->name, sizeof found->name);
     return 1;
 }
 
@@ -252,6 +253,7 @@ static int replay_logs(struct walk *walk)
     int status = 0;
     for (size_t i = start; i < walk->logs.count && status == 0; i++) status = replay_log(walk, i);
     walk->recovery->logs_read = walk->logs.count - start;
+    if (start < walk->logs.count) walk->recovery->first_log = walk->logs.items[start].zxid;
     return status;
 }
 
@@ -394,6 +396,35 @@ static int remove_temporaries(const struct zkl_place *place, const char *directo
     return status;
 }
 
+static int sync_file(const struct zkl_files *files, const char *directory, const char *name)
+{
+    int file = files->open(files->context, directory, name, ZKL_OPEN_READ);
+    if (file < 0) return file;
+    int status = files->sync(files->context, file);
+    files->close(files->context, file);
+    return status;
+}
+
+/* What stands below the last log: ours was synced when it was written, but Apache does not sync
+ * its snapshots, nor cp anything, and what is acknowledged from now on stands on them. */
+static int sync_read(const struct zkl_place *place, const struct zkl_recovery *recovery)
+{
+    struct zkl_listing logs;
+    int status = 0;
+    if (recovery->snapshot_zxid >= 0) {
+        status = sync_file(place->files, place->data, recovery->snapshot_name);
+    }
+    if (status != 0 || recovery->logs_read < 2) return status;
+    status = zkl_list_logs(&logs, place);
+    for (size_t i = 0; i < logs.count && status == 0; i++) {
+        int64_t zxid = logs.items[i].zxid;
+        if (zxid < recovery->first_log || zxid >= recovery->last_log) continue;
+        status = sync_file(place->files, place->log, logs.items[i].name);
+    }
+    zkl_listing_free(&logs);
+    return status;
+}
+
 int zkl_recover_repair(const struct zkl_place *place, struct zkl_recovery *recovery,
                        struct zkl_store_report *report)
 {
@@ -407,6 +438,7 @@ int zkl_recover_repair(const struct zkl_place *place, struct zkl_recovery *recov
                      (long long)recovery->torn_at);
         }
     }
+    if (status == 0) status = sync_read(place, recovery);
     if (status == 0) status = settle_log(place, recovery);
     if (status == 0) status = remove_temporaries(place, place->data);
     if (status == 0 && place->apart) status = remove_temporaries(place, place->log);

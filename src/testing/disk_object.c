@@ -150,7 +150,8 @@ static int disk_read(lua_State *L)
     return 1;
 }
 
-/* write(directory, name, bytes): all of the file, durable at once; nil removes it */
+/* write(directory, name, bytes, unsynced): all of the file, durable at once unless that is asked
+ * for; nil removes it */
 static int disk_write(lua_State *L)
 {
     struct zkl_disk *disk = to_disk(L);
@@ -164,10 +165,11 @@ static int disk_write(lua_State *L)
         unsigned percent = disk->short_percent;
         disk->short_percent = 0;
         disk->files.write(disk, file, bytes, size, 0);
-        disk->files.sync(disk, file);
+        if (!lua_toboolean(L, 5)) disk->files.sync(disk, file);
         disk->files.close(disk, file);
         disk->short_percent = percent;
     }
+    if (lua_toboolean(L, 5)) return 0;
     disk->files.sync_directory(disk, directory);
     memset(disk->unsynced, 0, sizeof disk->unsynced);
     return 0;

@@ -320,7 +320,8 @@ describe("a chain of logs", function()
       ["snapshot.0"] = files.snapshot({}), ["log.1"] = log(1, 3), ["log.04"] = "x",
       ["log.4.bak"] = "x", ["log."] = "x", ["LOG.4"] = "x", ["snapshot.x"] = "x",
       ["log.A"] = "x", ["currentEpoch"] = "1", ["snapshot.9.tmp"] = "x",
-      ["log.fffffffffffffffff"] = "x",
+      ["log.fffffffffffffffff"] = "x", ["log.7fffffffffffffff"] = "x",
+      ["snapshot.7fffffffffffffff"] = "x",
     }, 3, 3 },
   }
   for _, case in ipairs(cases) do
@@ -467,6 +468,26 @@ describe("recovery", function()
     assert.is_truthy(last, report.text)
     assert.are.equal(recovered.zxid + 1, after.zxid)
     last:close()
+  end)
+
+  -- As cp leaves a directory, and Apache its snapshots.
+  it("makes durable what it begins with", function()
+    local disk = files.disk({ ["zklua.lock"] = "" })
+    local payloads = files.payloads(7, 6)
+    disk:write(DIRECTORY, "snapshot.6", files.snapshot({ zxid = 6, digest = 66 }), true)
+    disk:write(DIRECTORY, "log.7", files.log({ payloads[1], payloads[2], payloads[3] }), true)
+    disk:write(DIRECTORY, "log.a", files.log({ payloads[4], payloads[5] }), true)
+    local opened = assert(open(disk))
+    write(opened, { payloads[6] }, 12)
+    for seed = 1, 20 do
+      local crashed = disk:clone()
+      crashed:crash(seed)
+      local again, report, recovered = open(crashed)
+      assert.is_truthy(again, report.text)
+      assert.are.equal(files.chain(payloads, "0x42"), recovered.chain)
+      again:close()
+    end
+    opened:close()
   end)
 
   it("takes snapshots and logs from two directories, and refuses them mixed up", function()
