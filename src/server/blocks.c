@@ -39,13 +39,6 @@ static bool may_keep(const struct zkl_blocks *blocks, size_t size)
            (most == 0 || blocks->kept + size <= most / 8);
 }
 
-static bool is_too_large(const struct zkl_blocks *blocks, size_t size)
-{
-    const struct zkl_account *account = blocks->account;
-    return size > ZKL_BLOCK_LARGE && account->bytes_max != 0 &&
-           zkl_account_full(account, size + (size_t)(account->bytes_max / 4));
-}
-
 static void *hook(void *context, void *block, size_t old_size, size_t new_size)
 {
     struct zkl_blocks *blocks = context;
@@ -61,7 +54,7 @@ static void *hook(void *context, void *block, size_t old_size, size_t new_size)
             return NULL;
         }
     }
-    if (is_too_large(blocks, new_size)) return NULL;
+    if (new_size > ZKL_BLOCK_LARGE && zkl_account_scarce(blocks->account, new_size)) return NULL;
     return zkl_reallocate(&blocks->account->hook, block, old_size, new_size);
 }
 

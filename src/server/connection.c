@@ -97,6 +97,16 @@ static void init_connection(struct zkl_connection *connection, struct zkl_server
     zkl_buffer_init(&connection->output, &blocks);
 }
 
+static int lacks_memory(struct zkl_server *server, const struct zkl_peer *peer,
+                        struct zkl_address *address)
+{
+    drop_address(server, address);
+    server->tally.refused++;
+    zkl_news(server, ZKL_NEWS_NOMEM, NULL, 0, (int64_t)server->connection_count,
+             "no memory for one more connection")->peer = *peer;
+    return ZKL_E_NOMEM;
+}
+
 int zkl_server_accept(struct zkl_server *server, const struct zkl_peer *peer,
                       struct zkl_clock clock, struct zkl_connection **accepted)
 {
@@ -105,18 +115,20 @@ int zkl_server_accept(struct zkl_server *server, const struct zkl_peer *peer,
     if (!server->serving || server->failed) return ZKL_E_LIMIT;
     struct zkl_address *address;
     int status = admit(server, peer, &address);
+    if (status == ZKL_E_NOMEM) return lacks_memory(server, peer, NULL);
     if (status != ZKL_OK) return status;
-    const struct zkl_allocator *allocator = &server->connections_account.hook;
-    struct zkl_connection *connection = zkl_allocate(allocator, sizeof *connection);
-    if (connection == NULL) {
-        drop_address(server, address);
-        return ZKL_E_NOMEM;
+    const struct zkl_account *account = &server->connections_account;
+    const struct zkl_allocator *allocator = &account->hook;
+    struct zkl_connection *connection = NULL;
+    /* Those that there are need buffers. */
+    if (!zkl_account_scarce(account, sizeof *connection)) {
+        connection = zkl_allocate(allocator, sizeof *connection);
     }
+    if (connection == NULL) return lacks_memory(server, peer, address);
     init_connection(connection, server, peer);
     if (!zkl_identities_init(&connection->identities, allocator, peer)) {
         zkl_release(allocator, connection, sizeof *connection);
-        drop_address(server, address);
-        return ZKL_E_NOMEM;
+        return lacks_memory(server, peer, address);
     }
     connection->address = address;
     if (address != NULL) address->count++;

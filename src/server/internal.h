@@ -111,12 +111,18 @@ static inline bool zkl_account_full(const struct zkl_account *account, size_t si
     return most != 0 && (account->bytes > most || size > most - account->bytes);
 }
 
+/* The same with a quarter left over, for who asks for little. */
+static inline bool zkl_account_scarce(const struct zkl_account *account, size_t size)
+{
+    uint64_t most = account->bytes_max;
+    return most != 0 && zkl_account_full(account, size + (size_t)(most / 4));
+}
+
 /* Blocks that connections' buffers gave back and will take again: connections that are idle
  * have none, and busy ones do not go to the allocator for each request (blocks.c). */
 #define ZKL_BLOCK_CLASSES 7                   /* 4 KiB to 256 KiB */
 #define ZKL_BLOCKS_KEPT_MAX (2 * 1024 * 1024) /* bytes; more is given back */
-/* A block larger than this is refused when three quarters of the account are used: who asks for
- * much leaves the rest to those who ask for little. */
+/* A block larger than this is refused when three quarters of the account are used. */
 #define ZKL_BLOCK_LARGE (64 * 1024)
 struct zkl_blocks {
     struct zkl_account *account;

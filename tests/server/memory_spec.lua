@@ -7,7 +7,7 @@ local MIB = 1024 * 1024
 describe("a limit of memory", function()
   local h, other
   before_each(function()
-    h = host.new({ memory_max = 32 * MIB, timeout_max = 600000 })
+    h = host.new({ memory_max = 32 * MIB, timeout_max = 600000, commands = "ruok" })
     other = h:attach()
     assert.are.equal("OK", other:code("create", { path = "/a", data = "1", acl = host.OPEN_ACL }))
   end)
@@ -141,6 +141,31 @@ describe("a limit of memory", function()
     assert.are.equal("OK", other:code("create", { path = "/w1", data = "", acl = host.OPEN_ACL }))
     assert.are.same({ "event created /w1" }, c:brief())
     assert.are.equal("OK", c:code("get", { path = "/a", watch = true }))
+  end)
+
+  it("turns connections away when there are too many of them", function()
+    local list, number, status = {}, nil, nil
+    repeat
+      number, status = h:connect()
+      list[#list + 1] = number
+      assert.is_true(#list < 40000)
+    until not number
+    assert.are.equal("NOMEM", status)
+    assert.is_true(#list > 4000)
+    is_last_news("nomem")
+    for i = 1, 100 do -- all at once, so that each needs a buffer of its own
+      list[i].stuck = true
+      list[i]:feed("ruok")
+    end
+    for i = 1, 100 do
+      list[i]:take_output()
+      assert.are.equal("imok", list[i].bytes)
+    end
+    others_do_not_notice()
+    for i = 101, 2100 do
+      list[i]:close()
+    end
+    assert.is_truthy(h:connect())
   end)
 
   it("cuts off who sends the beginnings of requests on many connections", function()
