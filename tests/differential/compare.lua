@@ -6,6 +6,7 @@
 --- connection's identities are compared as sets, for servers give them in any order.
 local codec = require("wire.codec")
 local malformed = require("differential.malformed")
+local words = require("differential.words")
 local wire = require("zklua_testing").wire
 
 local compare = {}
@@ -18,7 +19,7 @@ local FIELDS = {
   "pzxid", "mzxid", "czxid", "ctime_ms", "mtime_ms", "version", "cversion", "aversion",
   "ephemeral_owner", "data_length", "children_count", "permissions", "scheme", "id", "type",
   "state", "timeout_ms", "has_readonly", "readonly", "session_id", "password", "size", "missing",
-  "unordered",
+  "unordered", "early", "word", "values",
 }
 local ZXIDS = { czxid = true, mzxid = true, pzxid = true, zxid = true }
 local TIMES = { ctime_ms = true, mtime_ms = true }
@@ -26,6 +27,7 @@ local SETS = { [8] = true, [12] = true, [103] = true, [107] = true }
 local MULTI, MULTI_READ = 14, 22
 local CLOSE_SESSION = -11
 local UNREADABLE = -5
+local TOO_LATE = { [-112] = true, [-12] = true } -- the session is ending, or is no more
 local NO_ZXID = "0xffffffffffffffff"
 
 -- Zxids -------------------------------------------------------------------------------------------
@@ -130,6 +132,8 @@ local READERS = {
   silence = function(item) return { missing = item.missing } end,
   mark = function(item) return { unordered = item.unordered } end,
   ["end"] = function() return {} end,
+  lapse = function(item) return { early = item.early, missing = item.missing } end,
+  word = words.read,
 }
 
 -- Comparing values --------------------------------------------------------------------------------
@@ -197,6 +201,22 @@ function Pair:differences(name, a, b, fields)
   end
 end
 
+--- A four-letter word's answer: each value has a name of its own.
+function Pair:values(left, right, fields)
+  local names = {}
+  for _, side in ipairs({ left, right }) do
+    for name in pairs(side) do
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  for i, name in ipairs(names) do
+    if name ~= names[i - 1] then
+      self:field("values." .. name, name, left, right, fields)
+    end
+  end
+end
+
 function Pair:field(name, key, a, b, fields)
   local left, right = a[key], b[key]
   if ZXIDS[key] then
@@ -211,6 +231,8 @@ function Pair:field(name, key, a, b, fields)
     if self:session_name("left", left) ~= self:session_name("right", right) then
       fields[#fields + 1] = name
     end
+  elseif key == "values" and left and right then
+    self:values(left, right, fields)
   elseif key == "items" and left and right and SETS[a.op] then
     self:differences(name, sorted(left), sorted(right), fields)
   else
@@ -261,6 +283,12 @@ local function xid_of(item)
   return item.request and item.request.xid
 end
 
+-- Whether both headers' zxids are those of the request itself.
+local function names_its_write(frame)
+  return frame.kind == "reply" and frame.left.code == 0 and frame.right.code == 0
+    and malformed.is_write(frame.request.op)
+end
+
 --- One pair of items and the fields in which they differ. Zxids in headers of failures are looked
 --- at later, so that those of successes have settled the relation.
 function Pair:frame(where, left, right)
@@ -275,7 +303,9 @@ function Pair:frame(where, left, right)
     return frame
   end
   local a, b = frame.left, frame.right
-  if a.code and (a.code ~= 0 or b.code ~= 0 or frame.kind == "event") then
+  if self.shared and a.code and not names_its_write(frame) then
+    a.zxid, b.zxid = nil, nil -- that of whoever wrote last
+  elseif a.code and (a.code ~= 0 or b.code ~= 0 or frame.kind == "event") then
     frame.left_zxid, frame.right_zxid = a.zxid, b.zxid
     a.zxid, b.zxid = nil, nil
     self.later[#self.later + 1] = frame
@@ -341,12 +371,30 @@ function Pair:zxids_of_failures()
   end
 end
 
+-- Behind the end of its session nothing is changed.
+function Pair:late_answers()
+  for _, side in ipairs({ "left", "right" }) do
+    for _, item in ipairs(self[side].late or {}) do
+      local reply = read_reply(item)
+      local frame = {
+        where = { stream = "late", index = 0 }, kind = "late", request = item.request,
+        [side] = reply, fields = {},
+      }
+      local op = item.request.op
+      if not TOO_LATE[reply.code] and op ~= CLOSE_SESSION and malformed.is_write(op) then
+        frame.fields[1] = "code"
+      end
+      self.frames[#self.frames + 1] = frame
+    end
+  end
+end
+
 --- The frames in which two transcripts of one sequence differ, each with `fields`, the names of
---- what differs; and all frames.
+--- what differs; and all frames. `shared`: other sequences ran at the same time.
 ---@return table[] differing, table[] frames, table zxids
-function compare.transcripts(left, right)
+function compare.transcripts(left, right, shared)
   local pair = setmetatable({
-    left = left, right = right, zxids = new_zxids(), frames = {}, later = {},
+    left = left, right = right, shared = shared, zxids = new_zxids(), frames = {}, later = {},
   }, Pair)
   pair:stream("tree", left.tree, right.tree)
   local tree, count = pair.frames, 0
@@ -363,6 +411,8 @@ function compare.transcripts(left, right)
     pair.frames[#pair.frames + 1] = frame
   end
   pair:zxids_of_failures()
+  pair:stream("aside", left.aside, right.aside)
+  pair:late_answers()
   local differing = {}
   for _, frame in ipairs(pair.frames) do
     if #frame.fields > 0 then

@@ -30,14 +30,18 @@ local function transcript(stream, sessions)
   return { streams = { stream }, tree = {}, sessions = sessions or {} }
 end
 
-local function differing(left, right, left_sessions, right_sessions)
-  local found = compare.transcripts(transcript(left, left_sessions),
-    transcript(right, right_sessions))
+local function kinds_and_fields(found)
   local names = {}
   for i, frame in ipairs(found) do
     names[i] = frame.kind .. ": " .. table.concat(frame.fields, " ")
   end
   return names
+end
+
+local function differing(left, right, left_sessions, right_sessions)
+  local found = compare.transcripts(transcript(left, left_sessions),
+    transcript(right, right_sessions))
+  return kinds_and_fields(found)
 end
 
 describe("two transcripts", function()
@@ -121,5 +125,56 @@ describe("two transcripts", function()
       { two, one, closed, { kind = "end" } }))
     local ordered = { kind = "mark" }
     assert.are.equal(2, #differing({ one, two, ordered }, { two, one, ordered }))
+  end)
+
+  it("agree in whose write was last when other sequences ran beside them", function()
+    local function beside(zxid, own)
+      return transcript({ reply(SET, 1, own, 0, stat({ mzxid = own })),
+        reply(EXISTS, 2, zxid, 0, stat({ mzxid = own })), event(1, "/a", zxid) })
+    end
+    local left, right = beside(70, 10), beside(10, 10)
+    assert.are_not.same({}, kinds_and_fields(compare.transcripts(left, right, false)))
+    assert.are.same({}, kinds_and_fields(compare.transcripts(left, right, true)))
+    right.streams[1][1] = reply(SET, 1, 9, 0, stat({ mzxid = 10 }))
+    assert.are.same({ "reply: result.stat.mzxid", "reply: result.stat.mzxid" },
+      kinds_and_fields(compare.transcripts(left, right, true)))
+  end)
+
+  local function with(name, items)
+    local made = transcript({})
+    made[name] = items
+    return made
+  end
+
+  it("differ in what ended before its time or never", function()
+    local function lapse(early, missing)
+      return with("aside", { { kind = "lapse", early = early, missing = missing } })
+    end
+    assert.are.same({}, kinds_and_fields(compare.transcripts(lapse(0, 0), lapse(0, 0))))
+    assert.are.same({ "lapse: early" },
+      kinds_and_fields(compare.transcripts(lapse(0, 0), lapse(1, 0))))
+    assert.are.same({ "lapse: missing" },
+      kinds_and_fields(compare.transcripts(lapse(0, 0), lapse(0, 1))))
+  end)
+
+  it("differ in values of a four-letter word by their names", function()
+    local function says(count, zxid)
+      return with("aside", { { kind = "word", word = "srvr", names = {}, sessions = {},
+        text = ("Zxid: %s\nMode: standalone\nNode count: %d\n"):format(zxid, count) } })
+    end
+    assert.are.same({}, kinds_and_fields(compare.transcripts(says(5, "0x1"), says(5, "0x2"))))
+    assert.are.same({ "word: values.Node count" },
+      kinds_and_fields(compare.transcripts(says(5, "0x1"), says(6, "0x2"))))
+  end)
+
+  it("differ when a write behind the end of its session was done", function()
+    local function late(op, code)
+      return with("late", { reply(op, 9, 5, code) })
+    end
+    local none = transcript({})
+    for _, fine in ipairs({ { SET, -112 }, { SET, -12 }, { GET, 0 }, { CLOSE, 0 } }) do
+      assert.are.same({}, kinds_and_fields(compare.transcripts(late(fine[1], fine[2]), none)))
+    end
+    assert.are.same({ "late: code" }, kinds_and_fields(compare.transcripts(none, late(SET, 0))))
   end)
 end)

@@ -18,6 +18,7 @@ describe("zklua server", function()
     assert.are.equal(500, result.sequences)
     assert.is_true(result.requests >= 25000)
     assert.is_true(result.events > 1000)
+    assert.is_true(result.lapses > 20)
     assert.are.same({}, result.missing, "answers that never came")
   end)
 
@@ -46,6 +47,14 @@ describe("the comparison", function()
     local result, printed = play(1, 16, { "zklua", "zklua" })
     assert.are.equal(0, result.failures, printed)
     assert.are.same({}, result.known)
+    assert.is_true(result.lapses > 0)
+  end)
+
+  it("finds that nodes which should go stay #slow", function()
+    local result, printed = play(5, 1,
+      { "zklua", "zklua+znode.container.checkIntervalMs=86400000" })
+    assert.are.equal(1, result.failures)
+    assert.is_truthy(printed:find("differing: missing", 1, true), printed)
   end)
 
   for _, altered in ipairs({
@@ -54,6 +63,7 @@ describe("the comparison", function()
     { "ACLs are not minded", "skipACL=yes", "%-102" },
     { "requests are limited", "jute.maxbuffer=2000", "silence" },
     { "sessions are granted less time", "maxSessionTimeout=20000", "timeout_ms" },
+    { "a word is not answered", "4lw.commands.whitelist=srvr", "values" },
   }) do
     it("finds that " .. altered[1], function()
       local result, printed = play(1, 100, { "zklua", "zklua+" .. altered[2] }, 5)

@@ -14,61 +14,106 @@ Duel.__index = Duel
 ---@param left table   { port = }
 ---@param right table
 function duel.new(left, right)
-  return setmetatable({ players = { player.new(left), player.new(right) } }, Duel)
+  return setmetatable({ servers = { left, right }, players = {
+    player.new(left), player.new(right),
+  } }, Duel)
 end
 
---- Runs `work(player)` for both in coroutines until both are done.
-local function both(self, work)
-  local results, running = {}, {}
-  for i, each in ipairs(self.players) do
-    running[i] = coroutine.create(function() results[i] = work(each) end)
-    local ok, message = coroutine.resume(running[i])
+local function all_done(threads)
+  for _, thread in ipairs(threads) do
+    if coroutine.status(thread) ~= "dead" then
+      return false
+    end
+  end
+  return true
+end
+
+local function failure_of(players)
+  for _, each in ipairs(players) do
+    if each.failure then
+      return each.failure
+    end
+  end
+end
+
+--- Runs `work(player, i)` for each player in a coroutine until all are done; their results.
+local function together(players, work)
+  local results, threads = {}, {}
+  for i, each in ipairs(players) do
+    threads[i] = coroutine.create(function() results[i] = work(each, i) end)
+    local ok, message = coroutine.resume(threads[i])
     if not ok then
-      error(debug.traceback(running[i], message), 0)
+      error(debug.traceback(threads[i], message), 0)
     end
   end
   local timer = uv.new_timer()
   timer:start(NUDGE_MS, NUDGE_MS, function()
-    for i, each in ipairs(self.players) do
-      if each.parked and coroutine.status(running[i]) ~= "dead" then
+    for i, each in ipairs(players) do
+      if each.parked and coroutine.status(threads[i]) ~= "dead" then
         each.parked:nudge()
       end
     end
   end)
-  while coroutine.status(running[1]) ~= "dead" or coroutine.status(running[2]) ~= "dead" do
+  local failure
+  while not failure and not all_done(threads) do
     uv.run("once")
-    local failure = self.players[1].failure or self.players[2].failure
-    if failure then
-      timer:close()
-      error(failure, 0)
-    end
+    failure = failure_of(players)
   end
   timer:close()
-  return results[1], results[2]
+  if failure then
+    error(failure, 0)
+  end
+  return results
 end
 
----@return table verdict  { failures = frames, known = { name = count }, frames = all frames }
-function Duel:play(sequence)
-  local left, right = both(self, function(each) return each:play(sequence) end)
-  local differing, frames, zxids = compare.transcripts(left, right)
+local function judge(left, right, shared)
+  local differing, frames, zxids = compare.transcripts(left, right, shared)
   local verdict = { failures = {}, known = {}, frames = frames }
   local context = {
     known_zxid = function(zxid) return zxids.left_of[zxid] ~= nil end,
     connections = #left.streams,
   }
   for _, frame in ipairs(differing) do
-    local name = known.explanation(frame, context)
-    if name then
+    local names = known.explanations(frame, context)
+    for _, name in ipairs(names or {}) do
       verdict.known[name] = (verdict.known[name] or 0) + 1
-    else
+    end
+    if not names then
       verdict.failures[#verdict.failures + 1] = frame
     end
   end
   return verdict
 end
 
+--- Plays a sequence that has the servers for itself.
+---@return table verdict  { failures = frames, known = { name = count }, frames = all frames }
+function Duel:play(sequence)
+  local transcripts = together(self.players, function(each) return each:play(sequence) end)
+  return judge(transcripts[1], transcripts[2], false)
+end
+
+--- Plays sequences that mostly wait, side by side.
+---@param sequences table[]
+---@return table[] verdicts
+function Duel:play_all(sequences)
+  local players = {}
+  for i = 1, 2 * #sequences do
+    players[i] = player.new(self.servers[(i - 1) % 2 + 1])
+  end
+  local transcripts = together(players, function(each, i)
+    local transcript = each:play(sequences[math.floor((i + 1) / 2)])
+    each:finish()
+    return transcript
+  end)
+  local verdicts = {}
+  for i = 1, #sequences do
+    verdicts[i] = judge(transcripts[2 * i - 1], transcripts[2 * i], true)
+  end
+  return verdicts
+end
+
 function Duel:finish()
-  both(self, function(each) return each:finish() end)
+  together(self.players, function(each) return each:finish() end)
 end
 
 return duel

@@ -6,17 +6,23 @@
 ---             `wrong` names what is wrong about it
 ---   send      `requests` in one burst on `connection`; `closes`: the server then closes it
 ---   drop      closes a connection without a word
+---   await     waits for what ends by itself (lives.lua, errands.lua)
+---   word      asks the four-letter words `words`, behind a barrier
 ---   barrier   a ping on every open connection, so that all events are in; `unordered`: the order
 ---             of the events before it is the server's choice
 ---
 --- Requests: { xid =, op =, record = }, { xid =, op =, body = bytes } or { xid =, frame = bytes };
 --- `special` is an xid to send instead, `relative` names the request whose zxid a setWatches refers
---- to, `tail` adds bytes behind the record, `answers` says that a frame is answered. Numbers of
---- connections and sessions begin at 1 and are never given twice.
+--- to, `tail` adds bytes behind the record, `answers` says that a frame is answered, `unanswered`
+--- that a request need not be. Numbers of connections and sessions begin at 1 and are never given
+--- twice.
+local lives = require("differential.lives")
 local malformed = require("differential.malformed")
 local model = require("differential.model")
 local random = require("differential.random")
 local requests = require("differential.requests")
+local themes = require("differential.themes")
+local words = require("differential.words")
 
 local generator = {}
 
@@ -26,72 +32,39 @@ local BURST_MAX = 6
 local CAREFUL = 40 -- percent of the requests that should succeed
 -- Servers grant 20 s at least and 60 s at most: no session may end by itself.
 local TIMEOUTS_MS = { 40000, 40000, 40000, 25000, 0, 1, -5, 2147483647, -2147483648 }
+-- Where they grant what is asked for, only those end that are meant to.
+local LASTING_MS = { 40000, 25000, 2147483647 }
 local ODD_XIDS = { 0, -3, -100, 2147483647, -2147483648 } -- servers only give them back
 
 -- Of every eight sequences one runs on servers as they are without options, where nodes with a
 -- ttl are refused and reconfig is not.
 local PLAIN_EVERY = 8
+-- And of every twenty-four one runs, beside its likes, on servers with short times, where sessions
+-- and nodes end by themselves.
+local BRIEF_EVERY, BRIEF_AT = 24, 5
+local ENDS_EVERY = 15 -- requests of such a sequence
 
-local GENERAL = {
-  20, "create", 9, "delete", 10, "set_data", 4, "set_acl", 6, "exists", 8, "get_data",
-  3, "get_acl", 4, "get_children", 4, "get_children2", 10, "multi", 4, "multi_read", 2, "sync",
-  3, "add_watch", 2, "remove_watches", 2, "check_watches", 1, "set_watches", 1, "set_watches2",
-  2, "get_ephemerals", 2, "get_all_children_number", 1, "who_am_i", 1, "ping", 1, "reconfig",
-  1, "delete_container",
-}
-local WATCHES = {
-  16, "create", 12, "delete", 12, "set_data", 1, "set_acl", 8, "exists", 8, "get_data",
-  4, "get_children", 4, "get_children2", 8, "multi", 8, "add_watch", 5, "remove_watches",
-  4, "check_watches", 4, "set_watches", 4, "set_watches2", 1, "sync", 1, "ping",
-}
-local PERMISSIONS = {
-  20, "create", 8, "delete", 10, "set_data", 14, "set_acl", 8, "exists", 10, "get_data",
-  10, "get_acl", 4, "get_children", 4, "get_children2", 8, "multi", 5, "multi_read",
-  4, "get_all_children_number", 3, "who_am_i", 2, "add_watch",
-}
-local MULTIS = {
-  10, "create", 4, "delete", 4, "set_data", 2, "set_acl", 40, "multi", 10, "multi_read",
-  5, "get_children2", 3, "add_watch", 3, "get_data",
-}
-local QUOTAS = {
-  25, "create", 12, "delete", 20, "set_data", 12, "multi", 15, "use_quota", 3, "get_data",
-  3, "get_children2",
-}
-
--- bad: percent of arguments that are wrong; watching: percent of reads that set a watch;
--- moves: percent of steps that open, move or close; auths, spoils, ends: percent of steps.
-local THEMES = {
-  { weight = 6, mix = GENERAL, bad = 4, watching = 30, moves = 6, auths = 2, spoils = 1, ends = 1 },
-  { weight = 4, mix = WATCHES, bad = 2, watching = 70, moves = 8, auths = 1, spoils = 0, ends = 1 },
-  { weight = 3, mix = PERMISSIONS, bad = 4, watching = 20, moves = 6, auths = 14, spoils = 0,
-    ends = 1 },
-  { weight = 3, mix = MULTIS, bad = 3, watching = 20, moves = 3, auths = 1, spoils = 1, ends = 0 },
-  { weight = 2, mix = QUOTAS, bad = 1, watching = 10, moves = 3, auths = 1, spoils = 0, ends = 0,
-    quota = true },
-  { weight = 2, mix = GENERAL, bad = 30, watching = 20, moves = 5, auths = 3, spoils = 15,
-    ends = 5 },
-  { weight = 2, mix = GENERAL, bad = 2, watching = 40, moves = 35, auths = 5, spoils = 0,
-    ends = 4 },
-}
+local WORDS, WORDS_MAX = 2, 4 -- percent of the steps that ask words; asked at a time
+local OPEN = { { permissions = 31, scheme = "world", id = "anyone" } }
 
 local State = {}
 State.__index = State
 
-local function pick_theme(rng)
-  local list = {}
-  for _, theme in ipairs(THEMES) do
-    list[#list + 1], list[#list + 2] = theme.weight, theme
+local function pick_setup(seed)
+  if seed % PLAIN_EVERY == 0 then
+    return "plain"
   end
-  return rng:weighted(list)
+  return seed % BRIEF_EVERY == BRIEF_AT and "brief" or "full"
 end
 
 local function new_state(seed)
   local rng = random.new(seed)
   local root = ("/d-%d"):format(seed)
-  local theme = pick_theme(rng)
+  local setup = pick_setup(seed)
+  local theme = themes.pick(rng, setup)
   return setmetatable({
     random = rng, root = root, theme = theme, bad = theme.bad, watching = theme.watching,
-    setup = seed % PLAIN_EVERY == 0 and "plain" or "full",
+    setup = setup, ends_at = 0,
     model = model.new(root),
     steps = {}, count = 0, xid = 0,
     connections = {}, -- those that are open, in the order they were opened
@@ -133,13 +106,15 @@ local function next_number(self)
   return self.opened
 end
 
-function State:connect(session)
+--- Opens a connection with a new session or with one that is there, which it then takes over.
+function State:connect(session, timeout_ms)
   if session and self.sessions[session].connection then
     self:barrier() -- what is on its way to the connection that will be closed
   end
   local number = next_number(self)
+  local usual = self.setup == "brief" and LASTING_MS or TIMEOUTS_MS
   local step = self:step({ kind = "connect", connection = number,
-    timeout_ms = self.random:pick(TIMEOUTS_MS) })
+    timeout_ms = timeout_ms or self.random:pick(usual) })
   if session then
     step.attach = true
     if self.sessions[session].connection then
@@ -209,15 +184,44 @@ function State:barrier(unordered)
   self:step({ kind = "barrier", unordered = unordered })
 end
 
+--- A session that is over.
+function State:end_session(session)
+  self.model:end_session(session)
+  self.closed_session = session
+  self.sessions[session] = nil
+end
+
+--- Nobody gets a session back that is over.
+function State:refused(session)
+  self:step({ kind = "connect", connection = next_number(self), timeout_ms = TIMEOUTS_MS[1],
+    wrong = "closed", session = session })
+end
+
+-- What is sent behind the end of a session changes nothing, whether it is answered or not.
+local function too_late(self)
+  local request = self:request({ record = self.random:pick({
+    { op = 1, path = self.root .. "/late", data = "", acl = OPEN, flags = 1 },
+    { op = 5, path = self.root, data = "late", version = -1 }, { op = 4, path = self.root },
+    { op = -11 },
+  }) })
+  request.unanswered = true
+  return request
+end
+
 --- Its ephemeral nodes go in an order that servers choose: hence the barriers.
 function State:close(connection)
   self:barrier()
-  self:step({ kind = "send", connection = connection.number, closes = true,
-    requests = { self:request({ record = { op = -11 } }) } })
-  self.model:end_session(connection.session)
-  self.closed_session = connection.session
-  self.sessions[connection.session] = nil
+  local list = { self:request({ record = { op = -11 } }) }
+  local followed = #self.connections > 1 and self.random:chance(20)
+  for i = 1, followed and self.random:below(3) + 1 or 0 do
+    list[1 + i] = too_late(self)
+  end
+  self:step({ kind = "send", connection = connection.number, closes = true, requests = list })
+  self:end_session(connection.session)
   self:forget(connection.number)
+  if followed then
+    self:rebase(self.connections[1])
+  end
   self:barrier(true)
 end
 
@@ -242,10 +246,12 @@ end
 
 -- Requests ----------------------------------------------------------------------------------------
 
--- After a write that could not be read the servers' zxids differ by one (known.lua) until the
--- next write.
-local function rebase(self)
-  return self:request({ record = { op = 5, path = self.root, data = "again", version = -1 } })
+--- After a write that some servers count and others do not their zxids differ by one until the
+--- next write (known.lua).
+function State:rebase(connection)
+  self:step({ kind = "send", connection = connection.number, requests = { self:request({
+    record = { op = 5, path = self.root, data = "again", version = -1 },
+  }) } })
 end
 
 local function with_watch_zxid(self, request)
@@ -306,7 +312,7 @@ function State:spoil(connection)
   self:step({ kind = "send", connection = connection.number, requests = list })
   if malformed.is_write(list[1].op) then
     -- Not in the same burst: Apache would judge it by what a multi had done before it failed.
-    self:step({ kind = "send", connection = connection.number, requests = { rebase(self) } })
+    self:rebase(connection)
   end
 end
 
@@ -324,8 +330,7 @@ function State:lone_check(connection)
   self:step({ kind = "send", connection = connection.number,
     requests = { self:request({ record = record }) } })
   self:drop(connection)
-  self:step({ kind = "send", connection = self.random:pick(self.connections).number,
-    requests = { rebase(self) } })
+  self:rebase(self.random:pick(self.connections))
 end
 
 --- Something after which the server closes the connection. All its events must have come before.
@@ -359,9 +364,23 @@ function State:large(connection)
   } })
 end
 
+local function ask_words(self)
+  local list = {}
+  for i = 1, self.random:below(WORDS_MAX) + 1 do
+    list[i] = self.random:pick(words.ALL)
+  end
+  self:barrier()
+  self:step({ kind = "word", words = list })
+end
+
 local function one_step(self)
   if #self.connections == 0 then
     self:connect(some_session(self, is_detached))
+    return
+  end
+  if self.setup == "brief" and self.count >= self.ends_at then
+    self.random:pick({ lives.session, lives.nodes })(self)
+    self.ends_at = self.count + ENDS_EVERY
     return
   end
   local theme, at = self.theme, self.random:below(100)
@@ -376,6 +395,8 @@ local function one_step(self)
     self:ending(connection)
   elseif self.random:below(1000) == 0 then
     self:large(connection)
+  elseif self.setup ~= "brief" and self.random:chance(WORDS) then
+    ask_words(self)
   else
     self:burst(connection)
   end

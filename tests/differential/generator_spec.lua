@@ -1,5 +1,6 @@
 local generator = require("differential.generator")
 local hits = require("differential.hits")
+local words = require("differential.words")
 
 local SEEDS = 600
 local SEQUENTIAL = { [2] = true, [3] = true, [6] = true }
@@ -85,6 +86,8 @@ describe("the generator of sequences", function()
       for _, step in ipairs(sequence.steps) do
         if step.kind == "connect" then
           at[step.connection] = step.session
+        elseif step.ended then
+          open[step.ended] = nil
         end
         for _, request in ipairs(step.requests or {}) do
           requests = requests + 1
@@ -97,6 +100,50 @@ describe("the generator of sequences", function()
         error(("seed %d: %d requests, session %s is open"):format(seed, requests,
           tostring((next(open)))))
       end
+    end
+  end)
+
+  it("lets nothing end by itself but what it waits for", function()
+    local counts = { sessions = 0, nodes = 0, kept = 0 }
+    for seed = 5, SEEDS, 24 do
+      local sequence = generator.sequence(seed)
+      assert.are.equal("brief", sequence.setup)
+      local volatile, before = {}, nil
+      for _, step in ipairs(sequence.steps) do
+        if step.kind == "await" then
+          counts.sessions = counts.sessions + (step.ended and 1 or 0)
+          counts.nodes = counts.nodes + (step.ended and 0 or #step.gone)
+          counts.kept = counts.kept + (step.keep and 1 or 0)
+          -- Nothing else is asked of a server that may act by itself.
+          assert.is_true(before.kind == "send" or before.kind == "connect"
+            or before.kind == "drop")
+          for _, awaited in ipairs(step.gone) do
+            volatile[awaited.path:match("^(.*)/") or ""] = true
+          end
+        end
+        before = step
+      end
+      each_request(sequence, function(request)
+        if request.op == 19 or request.op == 21 then
+          local path = request.record.path
+          assert.is_true(volatile[path:match("^(.*)/")] or false, path)
+        end
+      end)
+    end
+    assert.is_true(counts.sessions > 10 and counts.nodes > 10 and counts.kept > 0)
+  end)
+
+  it("asks every four-letter word", function()
+    local asked = {}
+    for seed = 1, SEEDS do
+      for _, step in ipairs(generator.sequence(seed).steps) do
+        for _, word in ipairs(step.words or {}) do
+          asked[word] = true
+        end
+      end
+    end
+    for _, word in ipairs(words.ALL) do
+      assert.is_true(asked[word] or false, word)
     end
   end)
 end)

@@ -19,7 +19,8 @@ local CREATE = { 0, -5, -8, -101, -102, -108, -110, -114, -125 }
 local READ = { 0, -5, -101, -102 }
 
 -- Codes of the wire protocol that a standalone server gives to a client that waits for its
--- answers. Left out: -112 (needs a race with the end of the session), and what needs a quorum,
+-- answers. Left out: -112 (Apache gives it to what comes behind closeSession and before the end of
+-- the connection, as its threads run; we give nothing), and what needs a quorum,
 -- a read-only server, required authentication or throttling.
 hits.REACHABLE = {
   [1] = CREATE, [15] = CREATE, [19] = CREATE,

@@ -8,6 +8,7 @@
 local compare = require("differential.compare")
 local malformed = require("differential.malformed")
 local model = require("differential.model")
+local words = require("differential.words")
 
 local known = {}
 
@@ -243,23 +244,172 @@ known.unsent = {
     "Java gives other bytes back than it read, or closes the connection." },
   { "lists of ACLs of more entries than we keep", "Ours have a limit: -114." },
   { "a handshake longer than 1 KiB", "We close such a connection." },
+  { "a request behind closeSession, other than to see that it changes nothing",
+    "Apache answers it, mostly by -112, or does not, as its threads run; we never do." },
+  { "an idle session's own watches when it expires",
+    "Apache closes the connection, and may do so before it has written the events." },
+  { "`stmk`", "Its argument changes what an Apache server writes into its log." },
   { "check alone with success, createTTL with flags of no ttl and a negative ttl, limits for the "
       .. "tree of quotas, statistics of a quota that are no numbers",
     "An Apache server does not start again with these in its log; we refuse them." },
 }
 
+-- Four-letter words ------------------------------------------------------------------------------
+
+local OUR_METRICS = { zk_memory_bytes = true }
+
+local function below(left, right)
+  return left ~= nil and right ~= nil and tonumber(right) < tonumber(left)
+end
+
+--- Each explains one value of an answer: `explains(name, left, right)`, with the name and the two
+--- values that words.lua gave it.
+known.words = {
+  {
+    name = "what a connection at work is interested in", words = { stat = true, cons = true },
+    reason = "Apache does not listen to a connection while it works for it, as for one that asks, "
+      .. "and shows that.",
+    explains = function(name, left, right)
+      return name:match(" interest$") and left ~= "1" and right == "1"
+    end,
+  },
+  {
+    name = "when an answer counts as sent", words = { stat = true, cons = true },
+    reason = "Apache counts it when it has written it, and may be about to.",
+    explains = function(name, left, right)
+      return name:match(" sent$") and below(right, left)
+    end,
+  },
+  {
+    name = "what is outstanding", words = { stat = true, srvr = true, mntr = true },
+    reason = "Apache's count is wrong for good after requests behind closeSession, even below 0.",
+    explains = function(name, left, right)
+      return (name == "Outstanding" or name == "zk_outstanding_requests") and left and right == "0"
+    end,
+  },
+  {
+    name = "which requests are a connection's last", words = { cons = true },
+    reason = "We note each as it comes, Apache as it answers, and none of auth and sasl.",
+    explains = function(name, left, right)
+      return name:match(" lcxid$") and below(right, left)
+    end,
+  },
+  {
+    name = "metrics of Apache's parts", words = { mntr = true },
+    reason = "Its threads, queues, caches and quorum, most of which a server of one thread that "
+      .. "stands alone has not.",
+    explains = function(name, left, right)
+      return left ~= nil and right == nil and not words.METRICS[name]
+    end,
+  },
+  {
+    name = "metrics of our parts", words = { mntr = true },
+    reason = "The memory that the tree and its company take is not known to Apache.",
+    explains = function(name, left, right)
+      return OUR_METRICS[name] and left == nil and right ~= nil
+    end,
+  },
+  {
+    name = "the size of all data", words = { mntr = true },
+    reason = "Apache writes a quota's statistics without counting them, and counts them when they "
+      .. "are deleted: its sum drifts.",
+    explains = function(name, left, right)
+      return name == "zk_approximate_data_size" and tonumber(left) and tonumber(right)
+    end,
+  },
+  {
+    name = "the environment of a Java machine", words = { envi = true },
+    reason = "There is none, and of the machine itself we tell less.",
+    explains = function(name, left, right)
+      return name ~= "zookeeper.version" and left == "is set" and right == nil
+    end,
+  },
+  {
+    name = "how often a recursive watch counts", words = { mntr = true },
+    reason = "3.8 keeps it in both tables, 3.9.0 and later in one.",
+    explains = function(name, left, right)
+      return name == "zk_watch_count" and below(left, right)
+        and tonumber(left) <= 2 * tonumber(right)
+    end,
+  },
+  {
+    name = "the last request of a connection that made none", words = { cons = true },
+    reason = "Apache takes the handshake for request 0.",
+    explains = function(name, left, right)
+      return name:match(" lcxid$") and left == "0x0" and right == nil or name:match(" fields$")
+        and left:gsub(" lcxid", "") == right:gsub(" lcxid", "")
+    end,
+  },
+  {
+    name = "the last request behind crst", words = { cons = true },
+    reason = "Apache forgets it, we reset what is counted and timed.",
+    explains = function(name, left, right)
+      return name:match(" lop$") and left == "NA" or name:match(" lcxid$") and left == nil
+        or name:match(" lzxid$") and type(left) == "table" and left.zxid == NO_ZXID
+        and right ~= nil
+    end,
+  },
+  {
+    name = "connections that are gone", words = { dump = true },
+    reason = "Apache lists them until they would have expired.",
+    explains = function(name, left, right)
+      return (name == "strangers" or name == "sockets") and below(left, right)
+    end,
+  },
+  {
+    name = "connections that watch nothing any more", words = { wchs = true, wchc = true },
+    reason = "Apache goes on to count and to name those whose last watch has fired.",
+    explains = function(name, left, right)
+      return name == "connections" and below(left, right)
+        or name:match("^session ") and left == "" and right == nil
+    end,
+  },
+  {
+    name = "sessions without ephemeral nodes any more", words = { dump = true },
+    reason = "Apache goes on to name those whose last one a multi deleted.",
+    explains = function(name, left, right)
+      return name == "with_ephemerals" and below(left, right)
+        or name:match("^ephemerals of ") and left == "" and right == nil
+    end,
+  },
+}
+
+local function word_explanations(frame)
+  local names, seen = {}, {}
+  for _, field in ipairs(frame.fields) do
+    local by
+    local name = field:gsub("^values%.", ""):gsub("%.zxid$", "")
+    for _, rule in ipairs(known.words) do
+      if rule.words[frame.left.word]
+        and rule.explains(name, frame.left.values[name], frame.right.values[name]) then
+        by = rule.name
+      end
+    end
+    if not by then
+      return nil
+    elseif not seen[by] then
+      names[#names + 1], seen[by] = by, true
+    end
+  end
+  return names
+end
+
 local NO_RECORD = {}
 
---- The name of the rule that explains in what two frames differ, or nil.
----@return string|nil
-function known.explanation(frame, context)
-  if frame.kind ~= "reply" and frame.kind ~= "event" or frame.fields[1] == "kind" then
+--- The names of the rules that explain in what two frames differ, or nil.
+---@return string[]|nil
+function known.explanations(frame, context)
+  if frame.fields[1] == "kind" then
+    return nil
+  elseif frame.kind == "word" then
+    return word_explanations(frame)
+  elseif frame.kind ~= "reply" and frame.kind ~= "event" then
     return nil
   end
   local record = frame.request and frame.request.record or NO_RECORD
   for _, rule in ipairs(known.rules) do
     if rule.explains(frame, record, context) then
-      return rule.name
+      return { rule.name }
     end
   end
   return nil

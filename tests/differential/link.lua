@@ -28,14 +28,18 @@ local function take_frames(self)
   self._input = at > 1 and bytes:sub(at) or bytes
 end
 
+local function resume(owner, waiter)
+  local ok, message = coroutine.resume(waiter)
+  if not ok then
+    owner.failure = owner.failure or debug.traceback(waiter, message)
+  end
+end
+
 local function wake(self)
   local waiter = self._waiter
   if waiter then
     self._waiter = nil
-    local ok, message = coroutine.resume(waiter)
-    if not ok then
-      self._owner.failure = self._owner.failure or debug.traceback(waiter, message)
-    end
+    resume(self._owner, waiter)
   end
 end
 
@@ -43,6 +47,8 @@ local function receive(self, bytes)
   if not bytes then
     self.closed = true
     self:close()
+  elseif self._raw then
+    self.on_frame(bytes)
   elseif #self._input == 0 then
     self._input = bytes
     take_frames(self)
@@ -58,14 +64,16 @@ local function receive(self, bytes)
   wake(self)
 end
 
---- `owner` keeps `failure` when a coroutine that was woken here fails.
+--- Frames go to `on_frame`, or all bytes as they come when `raw`. `owner` keeps `failure` when a
+--- coroutine that was woken here fails.
 ---@param owner table
 ---@param port integer
 ---@param on_frame fun(body: string)
-function link.open(owner, port, on_frame)
+---@param raw boolean|nil
+function link.open(owner, port, on_frame, raw)
   local self = setmetatable({
     _owner = owner, _input = "", _pieces = {}, _waiting_size = 0, on_frame = on_frame,
-    closed = false,
+    _raw = raw, closed = false,
   }, Link)
   local socket = uv.new_tcp()
   self._socket = socket
@@ -85,6 +93,19 @@ function link.open(owner, port, on_frame)
   return self
 end
 
+--- Parks the running coroutine for a while.
+---@param owner table
+---@param time_ms number
+function link.pause(owner, time_ms)
+  local waiter, timer = coroutine.running(), uv.new_timer()
+  uv.update_time() -- a timer counts from the loop's last turn
+  timer:start(math.ceil(time_ms), 0, function()
+    timer:close()
+    resume(owner, waiter)
+  end)
+  coroutine.yield()
+end
+
 --- Parks the running coroutine until `condition` holds or the connection is closed; false when
 --- neither came in time.
 function Link:wait(condition)
@@ -98,6 +119,13 @@ function Link:wait(condition)
     coroutine.yield()
   end
   return true
+end
+
+--- The port at this end.
+---@return integer|nil
+function Link:port()
+  local name = not self._socket:is_closing() and self._socket:getsockname()
+  return name and name.port or nil
 end
 
 --- For a clock: whoever has waited too long looks at it again.

@@ -65,6 +65,9 @@ end
 
 local function create_record(g)
   local op = g.random:weighted({ 10, 1, 8, 15, 2, 19, 3, 21 })
+  if g.theme.lasting and op > 15 then
+    op = 1
+  end
   if op == 21 then
     return create_ttl(g)
   elseif op == 19 then

@@ -11,6 +11,7 @@ local run = {}
 
 local LONG = 2000 -- sequences
 local PROGRESS = 1000 -- of a long run
+local TOGETHER = 50 -- sequences that wait, at most; more connections make the waits longer
 local KINDS_MAX = 30 -- of differences; then a run gives up
 
 -- Showing -----------------------------------------------------------------------------------------
@@ -101,16 +102,29 @@ local function count_replies(self, verdict)
       self.left_hits:reply(frame.request, frame.left)
       self.right_hits:reply(frame.request, frame.right)
       self.requests = self.requests + (frame.request.xid > 0 and 1 or 0)
+    elseif frame.kind == "late" and frame.left then
+      self.late_hits:reply(frame.request, frame.left)
+    elseif frame.kind == "late" then
+      self.right_hits:reply(frame.request, frame.right)
     elseif frame.kind == "event" then
       self.events = self.events + 1
+    elseif frame.kind == "word" and frame.left then
+      self.words_asked[frame.left.word] = (self.words_asked[frame.left.word] or 0) + 1
+    elseif frame.kind == "lapse" then
+      self.lapses = self.lapses + 1
     end
   end
 end
 
-function Run:sequence(seed)
-  local sequence = generator.sequence(seed)
-  local place = arena(self, sequence.setup)
-  local verdict = place.duel:play(sequence)
+local function replay(self, sequence)
+  local place = arena(self, sequence.setup).duel
+  if sequence.setup == "brief" then
+    return place:play_all({ sequence })[1]
+  end
+  return place:play(sequence)
+end
+
+local function judge(self, sequence, verdict)
   self.sequences = self.sequences + 1
   count_replies(self, verdict)
   for name, count in pairs(verdict.known) do
@@ -121,15 +135,42 @@ function Run:sequence(seed)
     local kind = shrink.essence(verdict)
     if self.kinds[kind] then
       self.write(("sequence %d differs in the same way as sequence %d\n"):format(
-        seed, self.kinds[kind]))
+        sequence.seed, self.kinds[kind]))
       return
     end
-    self.kinds[kind], self.kinds_count = seed, self.kinds_count + 1
+    self.kinds[kind], self.kinds_count = sequence.seed, self.kinds_count + 1
     report_failure(self, sequence, verdict)
     if self.shrinks then
       report_shrunk(self, shrink.sequence(sequence, verdict, function(smaller)
-        return place.duel:play(smaller)
+        return replay(self, smaller)
       end))
+    end
+  end
+  if self.long and self.sequences % PROGRESS == 0 then
+    self.write(("%d sequences, %d differ\n"):format(self.sequences, self.failures))
+  end
+end
+
+local function play_waiting(self)
+  local list = self.waiting
+  if #list > 0 then
+    self.waiting = {}
+    for i, verdict in ipairs(arena(self, "brief").duel:play_all(list)) do
+      judge(self, list[i], verdict)
+    end
+  end
+end
+
+function Run:sequence(seed)
+  local sequence = generator.sequence(seed)
+  if sequence.setup ~= "brief" then
+    judge(self, sequence, replay(self, sequence))
+  elseif self.given then
+    self.skipped = self.skipped + 1
+  else
+    self.waiting[#self.waiting + 1] = sequence
+    if #self.waiting == TOGETHER then
+      play_waiting(self)
     end
   end
 end
@@ -143,11 +184,24 @@ local function close(self)
   end
 end
 
+local function by_name(counts)
+  local list = {}
+  for name, count in pairs(counts) do
+    list[#list + 1] = ("%s %d"):format(name, count)
+  end
+  table.sort(list)
+  return table.concat(list, "  ")
+end
+
 local function summary(self, seconds)
   local write = self.write
   write(("\n%s by operation and code:\n%s\n"):format(self.words[2], self.right_hits:report()))
   local missing = self.right_hits:missing()
   write("never seen: " .. (#missing > 0 and table.concat(missing, ", ") or "none") .. "\n")
+  write(("behind the end of a session %s answered:\n%s\n"):format(self.words[1],
+    self.late_hits:report()))
+  write("words: " .. by_name(self.words_asked) .. "\n")
+  write(("waits for what ends by itself: %d\n"):format(self.lapses))
   local names = {}
   for name in pairs(self.known) do
     names[#names + 1] = name
@@ -155,6 +209,9 @@ local function summary(self, seconds)
   table.sort(names)
   for _, name in ipairs(names) do
     write(("known: %s: %d\n"):format(name, self.known[name]))
+  end
+  if self.skipped > 0 then
+    write(("%d sequences need servers with short times and were left out\n"):format(self.skipped))
   end
   write(("%d sequences, %d requests, %d events, %.0f s; %d sequences differ\n"):format(
     self.sequences, self.requests, self.events, seconds, self.failures))
@@ -171,20 +228,20 @@ function run.run(seed, count, options)
     words = options.servers, write = options.write, shrinks = options.shrink,
     long = count >= LONG, arenas = {}, known = {}, kinds = {}, kinds_count = 0,
     sequences = 0, requests = 0, events = 0, failures = 0,
-    left_hits = hits.new(), right_hits = hits.new(),
+    left_hits = hits.new(), right_hits = hits.new(), late_hits = hits.new(),
+    waiting = {}, skipped = 0, words_asked = {}, lapses = 0,
+    given = servers.is_given(options.servers[1]) or servers.is_given(options.servers[2]),
   }, Run)
   local start = uv.hrtime()
   local ok, message = pcall(function()
     for i = 0, count - 1 do
       self:sequence(seed + i)
-      if self.long and self.sequences % PROGRESS == 0 then
-        self.write(("%d sequences, %d differ\n"):format(self.sequences, self.failures))
-      end
       if self.kinds_count >= (options.kinds_max or KINDS_MAX) then
         self.write("too many differences: giving up\n")
         break
       end
     end
+    play_waiting(self)
   end)
   close(self)
   uv.run("nowait") -- luv crashes when Lua ends between a handle's close and its last turn

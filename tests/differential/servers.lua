@@ -7,20 +7,36 @@ local servers = {}
 
 local SUPER_DIGEST = "super:xQJmxLMiHGwaqBvst5y6rkB6HQs=" -- super:admin, the janitor
 
--- By a sequence's setup. The reaper of containers stays asleep: when it comes is no server's
--- fault.
+-- By a sequence's setup. The reaper of containers comes only where it is waited for.
 local COMMON = {
   maxClientCnxns = 0,
   tickTime = 2000,
   minSessionTimeout = 20000,
   maxSessionTimeout = 60000,
+  extendedTypesEnabled = "true",
+  enforceQuota = "true",
+  reconfigEnabled = "false",
   ["DigestAuthenticationProvider.superDigest"] = SUPER_DIGEST,
+  ["znode.container.checkIntervalMs"] = 86400000,
 }
 local SETUPS = {
-  full = { extendedTypesEnabled = "true", enforceQuota = "true", reconfigEnabled = "false" },
-  plain = { extendedTypesEnabled = "false", enforceQuota = "false", reconfigEnabled = "true" },
+  full = {},
+  plain = {
+    extendedTypesEnabled = "false", enforceQuota = "false", reconfigEnabled = "true",
+    ["4lw.commands.whitelist"] = "ruok, stat ,wchs,mntr",
+  },
+  brief = {
+    tickTime = 200, minSessionTimeout = 400,
+    ["znode.container.checkIntervalMs"] = 100,
+    ["znode.container.maxPerMinute"] = 60000,
+    -- Apache closes silent connections, too, whenever such a round is over, and events are lost.
+    ["nio.sessionlessCnxnTimeout"] = 86400000,
+  },
 }
-local REAPER = { ["znode.container.checkIntervalMs"] = 86400000 }
+-- Apache looks for these among the properties of its Java machine.
+local PROPERTIES = {
+  ["znode.container.checkIntervalMs"] = true, ["znode.container.maxPerMinute"] = true,
+}
 
 local function config_of(setup, more)
   local config = {}
@@ -33,17 +49,27 @@ local function config_of(setup, more)
 end
 
 local function start_apache(config, long)
-  return apache.start({ heap_mb = 512, config = config, properties = REAPER, server_jit = long })
+  local properties = {}
+  for key in pairs(PROPERTIES) do
+    properties[key], config[key] = config[key], nil
+  end
+  return apache.start({
+    heap_mb = 512, config = config, properties = properties, server_jit = long,
+  })
 end
 
 local function start_zklua(config)
-  for key, value in pairs(REAPER) do
-    config[key] = value
-  end
   return require("support.zkserver").start({ config = config })
 end
 
 local STARTERS = { apache = start_apache, zklua = start_zklua }
+
+--- Whether a word names a server that is there, with a configuration of its own.
+---@param word string
+---@return boolean
+function servers.is_given(word)
+  return not STARTERS[word:match("^[^+]*")]
+end
 
 ---@param word string
 ---@param setup string
