@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "main/machine.h"
@@ -111,26 +110,14 @@ static int state_directory(char directory[ZKL_ZOO_CFG_PATH_MAX])
     return ZKL_EXIT_OK;
 }
 
-/* With its parents; nobody else is to read it. */
-static int make_private_directory(char *directory)
-{
-    for (char *slash = strchr(directory + 1, '/');; slash = strchr(slash + 1, '/')) {
-        if (slash != NULL) *slash = '\0';
-        if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
-            return failed(directory, strerror(errno));
-        }
-        if (slash == NULL) return ZKL_EXIT_OK;
-        *slash = '/';
-    }
-}
-
+/* The store makes it, with its parents and for nobody else, and syncs each name. */
 static int plan_state_directory(struct plan *plan)
 {
     char *directory = plan->cfg.data_directory;
     int status = state_directory(directory);
     if (status != ZKL_EXIT_OK) return status;
     strcat(directory, "/data");
-    return make_private_directory(directory);
+    return ZKL_EXIT_OK;
 }
 
 /* --- a zoo.cfg ---------------------------------------------------------------------- */
