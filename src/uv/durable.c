@@ -291,11 +291,13 @@ bool zkl_durable_pump(struct zkl_durable *durable, struct zkl_clock clock)
     return true;
 }
 
-int64_t zkl_durable_deadline(const struct zkl_durable *durable)
+/* What is due while its thread works has no time: the end of that work wakes the loop. */
+int64_t zkl_durable_deadline(struct zkl_durable *durable)
 {
     if (durable->failed || durable->stopped) return ZKL_NEVER;
-    return durable->mark_at_ms < durable->purge_at_ms ? durable->mark_at_ms
-                                                      : durable->purge_at_ms;
+    int64_t mark_ms = zkl_worker_free(&durable->logger) ? durable->mark_at_ms : ZKL_NEVER;
+    int64_t purge_ms = zkl_worker_free(&durable->tidier) ? durable->purge_at_ms : ZKL_NEVER;
+    return mark_ms < purge_ms ? mark_ms : purge_ms;
 }
 
 void zkl_durable_stop(struct zkl_durable *durable)

@@ -33,7 +33,7 @@ bool zkl_durable_settle(struct zkl_durable *durable, struct zkl_clock clock);
  * Then what else is due. false: as above. */
 bool zkl_durable_pump(struct zkl_durable *durable, struct zkl_clock clock);
 /* When pump is due without any news, or ZKL_NEVER. */
-int64_t zkl_durable_deadline(const struct zkl_durable *durable);
+int64_t zkl_durable_deadline(struct zkl_durable *durable);
 
 /* From now on nothing more is taken from the core and no snapshot goes on; what was taken is
  * still made durable. */

@@ -1,6 +1,8 @@
--- What the disk's threads do beside the log, as a process shows it: which files stay.
+-- What the disk's threads do beside the log, as a process shows it: which files stay, and what the
+-- loop does while they work.
 local uv = require("luv")
 local program = require("support.program")
+local slow_disk = require("support.slow_disk")
 local talk = require("support.talk")
 local zkserver = require("support.zkserver")
 
@@ -80,4 +82,45 @@ describe("a server's old files", function()
       assert.equal(case.stay or false, count.first)
     end)
   end
+end)
+
+describe("a server whose disk hangs", function()
+  local dir, server
+
+  before_each(function()
+    dir = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/zklua-durable-XXXXXX"))
+  end)
+
+  after_each(function()
+    server:stop("sigkill")
+    os.execute("rm -rf '" .. dir .. "'")
+  end)
+
+  -- How often the thread of the loop has waited for something.
+  local function waits(pid)
+    local file = assert(io.open(("/proc/%d/task/%d/status"):format(pid, pid)))
+    local text = file:read("*a")
+    file:close()
+    return tonumber(text:match("\nvoluntary_ctxt_switches:%s*(%d+)"))
+  end
+
+  it("waits for it once, also when the watermark is due meanwhile", function()
+    local disk = slow_disk(dir)
+    server = zkserver.serve({ ZKLUA, "server", "--data", dir .. "/data", "--listen",
+      "127.0.0.1:0" }, { env = disk.env })
+    local link = talk.open(server.port)
+    link:handshake()
+    link:send(1, CREATE, talk.create_record("/a", "")) -- the watermark is due in a second
+    assert.equal(0, (select(2, link:reply())))
+    disk:hold()
+    link:send(2, CREATE, talk.create_record("/b", ""))
+    assert(zkserver.wait_for(20, function() return disk:reached() end))
+    uv.sleep(1100)
+    local before = waits(server.process.pid)
+    uv.sleep(500)
+    assert.is_true(waits(server.process.pid) - before < 10)
+    disk:release()
+    assert.equal(0, (select(2, link:reply())))
+    link:close()
+  end)
 end)

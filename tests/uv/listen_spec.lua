@@ -3,29 +3,13 @@
 local uv = require("luv")
 local frames = require("support.frames")
 local program = require("support.program")
+local slow_disk = require("support.slow_disk")
 local talk = require("support.talk")
 local zkserver = require("support.zkserver")
 
 local ZKLUA = program.zklua()
 local CREATE, PING = 1, 11
 local unpack = table.unpack or unpack
-
--- A disk whose syncs wait while a file is there, and say so in another.
-local SLOW_START = [[
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-static int wait_for_it(void) {
-    char name[4096];
-    snprintf(name, sizeof name, "%s.reached", getenv("SLOW_DISK"));
-    close(open(name, O_CREAT | O_WRONLY, 0600));
-    while (access(getenv("SLOW_DISK"), F_OK) == 0) usleep(1000);
-    return 0;
-}
-int fsync(int file) { (void)file; return wait_for_it(); }
-int fdatasync(int file) { (void)file; return wait_for_it(); }
-]]
 
 describe("the server's listeners", function()
   local dir, servers, links
@@ -135,26 +119,19 @@ describe("the server's listeners", function()
     end)
 
     it("refuse a Unix socket whose server still reads its data", function()
-      local path, hold = dir .. "/s", dir .. "/hold"
-      local file = assert(io.open(dir .. "/slow.c", "w"))
-      file:write(SLOW_START)
-      file:close()
-      assert(os.execute(("cc -shared -fPIC -o '%s/slow.so' '%s/slow.c' && touch '%s'"):format(
-        dir, dir, hold)))
+      local path, disk = dir .. "/s", slow_disk(dir)
+      disk:hold()
       local first = program.start({ ZKLUA, "server", "--data", dir .. "/first", "--listen",
-        "unix:" .. path }, { env = {
-          LD_PRELOAD = dir .. "/slow.so " .. (os.getenv("LD_PRELOAD") or ""),
-          SLOW_DISK = hold, ASAN_OPTIONS = "verify_asan_link_order=0",
-        } })
+        "unix:" .. path }, { env = disk.env })
       finally(function()
         first:kill("sigkill")
         first:finish()
       end)
       assert(zkserver.wait_for(20, function()
-        return uv.fs_stat(path) and uv.fs_stat(hold .. ".reached")
+        return uv.fs_stat(path) and disk:reached()
       end))
       refused("unix:" .. path, "error cannot listen at: unix:[^\n]*/s: address already in use")
-      os.remove(hold)
+      disk:release()
       open(path):handshake()
     end)
 
