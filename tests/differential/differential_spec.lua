@@ -42,7 +42,7 @@ describe("zklua server", function()
   end)
 end)
 
-describe("the comparison", function()
+describe("the comparison #once", function()
   it("finds nothing between a server and its like", function()
     local result, printed = play(1, 16, { "zklua", "zklua" })
     assert.are.equal(0, result.failures, printed)

@@ -25,7 +25,7 @@ local function over_seeds(visit)
   end
 end
 
-describe("the generator of sequences", function()
+describe("the generator of sequences #once", function()
   it("makes the same of the same seed, and of another something else", function()
     assert.are.same(generator.sequence(7), generator.sequence(7))
     assert.are_not.same(generator.sequence(7).steps, generator.sequence(8).steps)

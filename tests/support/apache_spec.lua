@@ -5,7 +5,7 @@ local function exists(path)
   return uv.fs_stat(path) ~= nil
 end
 
-describe("an Apache server for specs", function()
+describe("an Apache server for specs #once", function()
   it("serves, is killed, and serves its data again", function()
     local server = apache.start({ tick_time = 200 })
     assert.equal("standalone", server:mode())
@@ -62,7 +62,7 @@ describe("an Apache server for specs", function()
   end)
 end)
 
-describe("an Apache ensemble for specs", function()
+describe("an Apache ensemble for specs #once", function()
   it("elects again when its leader is killed, and takes the old one back", function()
     local ensemble = apache.ensemble(3, { tick_time = 200 })
     local old, index = ensemble:leader()

@@ -21,7 +21,7 @@ local function run(files)
   return wrong, count
 end
 
-describe("the layers", function()
+describe("the layers #once", function()
   it("hold in this repository", function()
     local wrong, count = check.run(".")
     assert.same({}, wrong)

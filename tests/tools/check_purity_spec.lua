@@ -19,7 +19,7 @@ local function check(sources)
   return tonumber(output:match("status (%d+)")), output
 end
 
-describe("purity", function()
+describe("purity #once", function()
   for _, case in ipairs({
     { "what the cores use", [[
       #include <string.h>

@@ -8,7 +8,7 @@ local function write(name, text)
 end
 
 -- tools/setup on a machine of which some commands are pretended: a table of scripts by name.
-describe("tools/setup", function()
+describe("tools/setup #once", function()
   local bin
 
   before_each(function()
