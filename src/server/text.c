@@ -64,7 +64,6 @@ void zkl_text_hex(struct zkl_text *text, int64_t number)
     zkl_text_bytes(text, hex, zkl_format_hex(hex, (uint64_t)number));
 }
 
-/* As Java prints a double that was rounded to four places: "0.0", "1.25". */
 void zkl_text_average(struct zkl_text *text, const struct zkl_latency *latency)
 {
     uint64_t count = latency->count > 0 ? latency->count : 1;
@@ -80,7 +79,6 @@ void zkl_text_average(struct zkl_text *text, const struct zkl_latency *latency)
     zkl_text_padded(text, fraction, digits);
 }
 
-/* "Sun Nov 22 01:31:27 UTC 2026" */
 void zkl_text_date(struct zkl_text *text, int64_t wall_ms)
 {
     static const char DAYS[] = "ThuFriSatSunMonTueWed"; /* 1970 began on a Thursday */
@@ -106,7 +104,6 @@ void zkl_text_date(struct zkl_text *text, int64_t wall_ms)
     zkl_text_put(text, " UTC ");
     zkl_text_u64(text, era * 400 + year + (month >= 10 ? 1 : 0));
 }
-
 
 void zkl_text_named(struct zkl_text *text, const char *name, int64_t number)
 {

@@ -77,7 +77,8 @@ describe("reads", function()
       assert.are.equal(2, count("/zookeeper"))
       assert.are.equal(11, count("")) -- below which Apache finds "/"
       local d = h:attach()
-      assert.are.equal("OK", d:code("create", { path = "/a/b/d/e", flags = 1, acl = host.OPEN_ACL }))
+      assert.are.equal("OK", d:code("create",
+        { path = "/a/b/d/e", flags = 1, acl = host.OPEN_ACL }))
       assert.are.equal("OK", c:code("delete", { path = "/a/b/c", version = -1 }))
       c:ask("multi", { operations = { -- which fails as a whole
         { op = host.op.create, path = "/ab/d", acl = host.OPEN_ACL },
