@@ -87,12 +87,12 @@ static int check(const struct zkl_place *place, const struct zkl_store_options *
     status = check_snapshots(place, report, &good, &bad);
     if (status == 0) status = check_logs(place, &recovery, report, &logs, &entries);
     if (status != 0) return status;
-    zkl_warn(report, "%s starts at zxid 0x%llx: snapshots %u good, %u damaged; logs %llu with "
-             "%llu entries; %s", place->data, (unsigned long long)recovery.zxid, good, bad,
-             (unsigned long long)logs, (unsigned long long)entries,
-             recovery.marked ? "all that was acknowledged is there"
-                             : "there is no zklua.mark, so nothing tells whether more was "
-                               "acknowledged");
+    zkl_headline(report, "%s starts at zxid 0x%llx: snapshots %u good, %u damaged; logs %llu with "
+                 "%llu entries; %s", place->data, (unsigned long long)recovery.zxid, good, bad,
+                 (unsigned long long)logs, (unsigned long long)entries,
+                 recovery.marked ? "all that was acknowledged is there"
+                                 : "there is no zklua.mark, so nothing tells whether more was "
+                                   "acknowledged");
     return 0;
 }
 
@@ -314,18 +314,15 @@ static int salvage_logs(struct salvage *salvage)
 static void report_loss(struct salvage *salvage)
 {
     struct zkl_store_report *report = salvage->report;
-    char below[sizeof report->text];
-    memcpy(below, report->text, sizeof below);
-    report->text[0] = 0;
-    zkl_warn(report, "%s holds all up to zxid 0x%llx (%llu entries from logs)", salvage->out.data,
-             (unsigned long long)salvage->last, (unsigned long long)salvage->kept);
     if (salvage->seen > salvage->last) {
         report->zxid_first = salvage->last + 1;
         report->zxid_last = salvage->seen;
-        zkl_warn(report, "lost: zxids 0x%llx to 0x%llx", (unsigned long long)salvage->last + 1,
-                 (unsigned long long)salvage->seen);
+        zkl_headline(report, "lost: zxids 0x%llx to 0x%llx",
+                     (unsigned long long)report->zxid_first, (unsigned long long)salvage->seen);
     }
-    if (below[0] != 0) zkl_warn(report, "%s", below);
+    zkl_headline(report, "%s holds all up to zxid 0x%llx (%llu entries from logs)",
+                 salvage->out.data, (unsigned long long)salvage->last,
+                 (unsigned long long)salvage->kept);
 }
 
 static int salvage_all(struct salvage *salvage)

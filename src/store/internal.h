@@ -53,6 +53,8 @@ struct zkl_place {
 #define ZKL_PRINTF(at) __attribute__((format(printf, at, at + 1)))
 /* One more line, after those that are there. */
 ZKL_PRINTF(2) void zkl_warn(struct zkl_store_report *report, const char *format, ...);
+/* The result, before all warnings: they are cut off where there are too many. */
+ZKL_PRINTF(2) void zkl_headline(struct zkl_store_report *report, const char *format, ...);
 /* The line that says why a call fails, before all warnings; returns -EBADMSG. */
 ZKL_PRINTF(4) int zkl_damaged(struct zkl_store_report *report, int64_t zxid_first,
                               int64_t zxid_last, const char *format, ...);

@@ -28,6 +28,16 @@ static void put_first(struct zkl_store_report *report, const char *line)
     if (below[0] != 0) zkl_warn(report, "%s", below);
 }
 
+void zkl_headline(struct zkl_store_report *report, const char *format, ...)
+{
+    char line[sizeof report->text];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    put_first(report, line);
+}
+
 int zkl_damaged(struct zkl_store_report *report, int64_t zxid_first, int64_t zxid_last,
                 const char *format, ...)
 {

@@ -52,6 +52,17 @@ describe("check", function()
     assert.are.equal(calls, disk:calls("write"))
   end)
 
+  it("says the result first, however much there is to say", function()
+    local disk = directory()
+    for i = 1, 60 do
+      disk:write(DIRECTORY, ("snapshot.%x"):format(i % 11 + 1) .. (i > 30 and ".gz" or ""), "x")
+    end
+    local status, report = store.check(options(disk))
+    assert.are.equal(0, status)
+    assert.is_truthy(report.text:find("^d/version%-2 starts at zxid 0x1e: snapshots 2 good, "
+      .. "22 damaged"), report.text)
+  end)
+
   it("leaves no lock behind in a directory of Apache's", function()
     local disk = files.disk()
     disk:write(DIRECTORY, "snapshot.0", files.snapshot({}))
