@@ -121,7 +121,8 @@ describe("mntr", function()
     h.server:fail(0)
     assert.are.equal("at once", unlucky.gone)
     has({ connection_request_count = "4", connection_drop_count = "1", connection_rejected = "1",
-      sessionless_connections_expired = "1", stale_sessions_expired = "1", connection_revalidate_count = "1", auth_failed_count = "1" })
+      sessionless_connections_expired = "1", stale_sessions_expired = "1",
+      connection_revalidate_count = "1", auth_failed_count = "1" })
   end)
 
   it("sums up what its driver measures", function()
