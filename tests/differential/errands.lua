@@ -10,7 +10,7 @@ local uv = require("luv")
 
 local errands = {}
 
-local LIMIT_MS = 20000
+local LIMIT_MS = 10000
 local LOOK_EVERY_MS = 50
 local PING_EVERY_MS = 250
 local PING = -2
