@@ -83,15 +83,16 @@ end
 --- The body of the next frame; nil when the connection ended before one.
 ---@return string|nil
 function Talk:frame()
-  local bodies, rest
+  local size
   wait_until("waiting for a frame", function()
-    bodies, rest = frames.split(self.input)
-    return bodies[1] or self.ended
+    size = size or #self.input >= 4 and frames.read_i32(self.input)
+    return size and #self.input >= 4 + size or self.ended
   end)
-  local body = bodies[1]
-  if body then
-    self.input = self.input:sub(5 + #body)
+  if not size or #self.input < 4 + size then
+    return nil
   end
+  local body = self.input:sub(5, 4 + size)
+  self.input = self.input:sub(5 + size)
   return body
 end
 
