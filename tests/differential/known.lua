@@ -319,9 +319,10 @@ known.words = {
   },
   {
     name = "the environment of a Java machine", words = { envi = true },
-    reason = "There is none, and of the machine itself we tell less.",
+    reason = "There is none, nor a heap with limits (os.memory).",
     explains = function(name, left, right)
-      return name ~= "zookeeper.version" and left == "is set" and right == nil
+      return (name:match("^java%.") or name:match("^os%.memory%.")) and left == "is set"
+        and right == nil
     end,
   },
   {

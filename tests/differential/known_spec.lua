@@ -171,7 +171,7 @@ local WORD_CASES = {
   ["the environment of a Java machine"] = {
     { value("envi", "java.home", "is set", nil), true },
     { value("envi", "java.home", nil, "is set") },
-    { value("envi", "zookeeper.version", "is set", nil) },
+    { value("envi", "os.name", "is set", nil) },
   },
   ["how often a recursive watch counts"] = {
     { value("mntr", "zk_watch_count", "4", "3"), true },
