@@ -102,6 +102,7 @@ local CLASSES = {
   Election = "zklua.recipes.election",
   Changes = "zklua.recipes.changes",
   Queue = "zklua.recipes.queue",
+  Server = "zklua.private",
   Item = "zklua.recipes.claim",
   Barrier = "zklua.recipes.barrier",
   Member = "zklua.recipes.member",

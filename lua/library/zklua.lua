@@ -1372,48 +1372,69 @@ function Client:ids(path, options) end
 
 -- For tests ------------------------------------------------------------------------------------
 
---- A private server inside this process. Later version.
----@param options { dir: string|nil }|nil
+--- A private server inside this process: no thread, no socket, no disk. It serves clients of this
+--- program only, by `connect_string` or `client`, until it is closed or the program ends. Every
+--- write is kept until then, so that it can be stopped and started.
+---@param options table|nil  none in this version
 ---@return zklua.Server
 function zk.server(options) end
 
---- Makes a waiting function the body of a busted test, with a deadline. Later version.
+--- Makes a waiting function the body of a test, for busted and others that do not know waiting:
+---
+--- ```lua
+--- it("is known by its name", zk.test(function()
+---   local c = assert(zk.server():client())
+---   assert(c:create("/a", "x"))
+---   assert.equal("x", (assert(c:get("/a"))))
+--- end))
+--- ```
+---
+--- What `fn` raises is raised again. When it ends, its tasks are cancelled and its clients closed.
 ---@param fn function
+---@param options { timeout: number|nil }|nil  seconds, default 10; then the test fails
 ---@return function
-function zk.test(fn) end
+function zk.test(fn, options) end
 
---- What `zk.server` gives. Its sessions expire only on request. Later version.
+--- What `zk.server` gives. Its sessions expire only on request.
 ---@class zklua.Server
----@field connect_string string
+---@field connect_string string  for zk.connect, with or without a chroot behind it
 local Server = {}
 
---- A client of this server. Later version.
+--- A client of this server, as zk.connect gives it.
 ---@param options zklua.ConnectOptions|nil
 ---@return zklua.Client
 function Server:client(options) end
 
---- Ends the session of a client. Later version.
+--- Ends the session of a client, as if it had expired; false when it has ended already. The client
+--- hears of it when it next connects, so at once if it is connected.
 ---@param client zklua.Client
+---@return boolean
 function Server:expire(client) end
 
---- Breaks its connection. Later version.
+--- Breaks a client's connection. What it had asked and was not answered may have been done.
 ---@param client zklua.Client
 function Server:cut(client) end
 
---- Delays what goes to it. Later version.
+--- What comes to the client comes so much later, until it connects anew; 0: at once again. Raises
+--- when the client is not connected.
 ---@param client zklua.Client
 ---@param seconds number
 function Server:delay(client, seconds) end
 
---- Drops its next `count` replies. Later version.
+--- The client's `count`-th reply from now on (1: the next one) does not arrive: the connection
+--- breaks in its place. The server has done what was asked, and the client cannot know. Raises when
+--- the client is not connected.
 ---@param client zklua.Client
----@param count integer
+---@param count integer|nil  default 1
 function Server:drop_reply(client, count) end
 
---- Stops serving; sessions stay. Later version.
+--- Ends as a server does that is killed: connections break, and new ones are refused.
 function Server:stop() end
 
---- Serves again. Later version.
+--- Serves again, with all that was acknowledged; sessions go on.
 function Server:start() end
+
+--- Stops it for good.
+function Server:close() end
 
 return zk

@@ -1,11 +1,11 @@
 --- Reads a connect string: "host:port,host:port/chroot", or "memory:/chroot", the server inside
---- this process. The port is 2181 unless given, an IPv6 address stands in brackets, the first slash
+--- this process, or "memory:1" and so on, those that zk.server made. The port is 2181 unless given, an IPv6 address stands in brackets, the first slash
 --- begins the chroot.
 local core = require "zklua.core"
 
 local connection = {}
 
---- The one endpoint of the server inside this process.
+--- The endpoint of the server inside this process, and what those of others begin with.
 connection.MEMORY = "memory:"
 
 local PORT_DEFAULT = 2181
@@ -44,6 +44,11 @@ local function read_chroot(text)
   return chroot, problem and ("the chroot %s: %q"):format(problem, chroot)
 end
 
+--- Whether an endpoint is inside this process.
+function connection.is_memory(endpoint)
+  return endpoint:find("^memory:%d*$") ~= nil
+end
+
 --- { endpoints = { "host:port", ... }, chroot = "/app" or nil }; or nil and what is wrong.
 ---@param servers string|string[]
 function connection.parse(servers)
@@ -59,7 +64,7 @@ function connection.parse(servers)
     return nil, "local: is not in this version; name a server as host:port"
   elseif problem then
     return nil, problem
-  elseif hosts == connection.MEMORY then
+  elseif connection.is_memory(hosts) then
     return { endpoints = { hosts }, chroot = chroot }
   end
   local endpoints = {}

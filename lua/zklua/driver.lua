@@ -134,6 +134,15 @@ function Driver:drop(number, reason, detail)
   end
 end
 
+--- The streams that are open.
+function Driver:streams()
+  local list = {}
+  for _, link in pairs(self.links) do
+    list[#list + 1] = link.stream
+  end
+  return list
+end
+
 --- One sentence part per endpoint that was tried and failed.
 function Driver:explain()
   local parts = {}
@@ -180,8 +189,12 @@ end
 
 -- Addresses are asked for anew at every attempt; each attempt begins with the next of them.
 local function connect(self, link, deadline)
-  if link.endpoint == connection.MEMORY then
-    return self.runtime:memory():connect()
+  if connection.is_memory(link.endpoint) then
+    local server = self.runtime:memory(link.endpoint)
+    if not server then
+      return nil, "is no server of this program (zk.server makes one)"
+    end
+    return server:connect()
   end
   local host, port = connection.split(link.endpoint)
   local addresses, message = self.scheduler.resolve(host, deadline)

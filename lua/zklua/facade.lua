@@ -5,7 +5,9 @@ local core = require "zklua.core"
 local errors = require "zklua.error"
 local null = require "zklua.null"
 local path = require "zklua.path"
+local privates = require "zklua.private"
 local process = require "zklua.process"
+local trials = require "zklua.trial"
 
 local M = {}
 
@@ -32,6 +34,14 @@ function M.new(runtime)
   function zk.run(argv, options)
     local result, message, code = process.run(runtime, argv, options)
     return result, message, code
+  end
+
+  function zk.server(options)
+    return privates.new(runtime, options)
+  end
+
+  function zk.test(fn, options)
+    return trials.new(runtime, fn, options)
   end
 
   function zk.now()

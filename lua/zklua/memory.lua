@@ -4,6 +4,9 @@
 ---
 --- `connect` gives the same stream that a scheduler's `connect` does. What is written to it is
 --- worked on at once; the answer stays in the server until it is read.
+---
+--- One that is made with `log` keeps its transactions, so that it can be stopped and started again
+--- (zklua/private.lua); they are kept as long as it is.
 local zkcore = require "zklua.core"
 
 local Memory = {}
@@ -21,37 +24,65 @@ local READS_PER_POLL = 64
 --- Any timeout that a client asks for, in seconds.
 local SESSION_TIMEOUT_MIN, SESSION_TIMEOUT_MAX = 0.001, 86400
 
+-- A server that knows the sessions of the one before it, if they were of the same log.
+local function new_core(self)
+  return zkcore.server({
+    sessions_keep = true,
+    ttl_nodes = true,
+    session_timeout_min = SESSION_TIMEOUT_MIN,
+    session_timeout_max = SESSION_TIMEOUT_MAX,
+    log = self.log ~= nil,
+    secret = self.secret,
+  })
+end
+
 ---@param scheduler table
-function M.new(scheduler)
+---@param options { log: boolean|nil }|nil
+function M.new(scheduler, options)
   local self = setmetatable({
     scheduler = scheduler,
-    core = zkcore.server({
-      sessions_keep = true,
-      ttl_nodes = true,
-      session_timeout_min = SESSION_TIMEOUT_MIN,
-      session_timeout_max = SESSION_TIMEOUT_MAX,
-    }),
+    core = nil, -- while it is stopped
+    log = options and options.log and {} or nil, -- payloads
+    secret = options and options.log and zkcore.random_hex(10) or nil,
     streams = {}, -- the server's number of a connection -> stream
     event = scheduler.event(),
     armed_for = nil,
     reads = 0,
   }, Memory)
-  scheduler.daemon(self.pump, self)
+  self:start()
   return self
+end
+
+--- Serves, with all that was logged; of one that was stopped.
+function Memory:start()
+  self.core = new_core(self)
+  if self.log then
+    for _, payload in ipairs(self.log) do
+      self.core:replay(payload)
+    end
+    self.core:start()
+  end
+  self.scheduler.daemon(self.pump, self, self.core)
+end
+
+--- Ends as a server that is killed does: connections break, and nobody answers.
+function Memory:stop()
+  self:cut()
+  self.core = nil
+  self.event:set()
 end
 
 -- The server -----------------------------------------------------------------
 
 -- Keeps the time: connections without a session, containers and TTL nodes.
-function Memory:pump()
-  local core = self.core
-  while true do
+function Memory:pump(core)
+  while self.core == core do
     local deadline = core:deadline()
     self.armed_for = deadline
     if not self.event:wait(deadline) then
       self.scheduler.sleep(0)
-      if zkcore.forked() then
-        return -- it is the parent's
+      if zkcore.forked() or self.core ~= core then
+        return -- it is the parent's, or stopped
       end
       core:tick()
       self:turn()
@@ -59,9 +90,26 @@ function Memory:pump()
   end
 end
 
+-- What is logged is durable at once.
+local function commit(self)
+  local core, log = self.core, self.log
+  local zxid, payload = core:next_txn()
+  while zxid do
+    log[#log + 1] = payload
+    core:committed(zxid)
+    zxid, payload = core:next_txn()
+  end
+end
+
 -- After every call: whose output, reading or end has changed?
 local function turn(self)
   local core = self.core
+  if not core then
+    return
+  end
+  if self.log then
+    commit(self)
+  end
   while true do
     local number, reads, ending = core:changed()
     if not number then
@@ -87,6 +135,9 @@ Memory.turn = turn
 
 --- A stream to it; or nil, message, CODE.
 function Memory:connect()
+  if not self.core then
+    return nil, "connection refused", "CONNECT"
+  end
   local number = self.core:accept()
   if not number then
     return nil, "accepts no more connections", "CONNECT"
@@ -98,6 +149,8 @@ function Memory:connect()
     readable = self.scheduler.event(),
     writable = self.scheduler.event(),
     closed = false,
+    late = nil, -- seconds that an answer takes
+    replies_left = nil, -- until one is lost, and the connection with it
   }, Stream)
   self.streams[number] = stream
   turn(self)
@@ -133,6 +186,39 @@ function Stream:cut()
   end
 end
 
+-- What stands before the reply that is to be lost, and whether that one has come. A piece of output
+-- is whole frames; events and pings are not counted.
+local function before_lost(self, bytes)
+  local at = 1
+  while at <= #bytes do
+    local a, b, c, d, sign = bytes:byte(at, at + 4)
+    local size = ((a * 256 + b) * 256 + c) * 256 + d
+    if sign < 128 then
+      self.replies_left = self.replies_left - 1
+      if self.replies_left == 0 then
+        return bytes:sub(1, at - 1), true
+      end
+    end
+    at = at + 4 + size
+  end
+  return bytes, false
+end
+
+local function disturbed(self, bytes)
+  if self.late then
+    self.memory.scheduler.sleep(self.late)
+  end
+  if self.replies_left then
+    local lost
+    bytes, lost = before_lost(self, bytes)
+    if lost then
+      self:cut()
+      turn(self.memory)
+    end
+  end
+  return bytes ~= "" and bytes or nil
+end
+
 --- Bytes; or nil, message, CODE. "EOF" is the server's end, "CLOSED" ours.
 function Stream:read(deadline)
   local memory = self.memory
@@ -144,7 +230,10 @@ function Stream:read(deadline)
     local bytes = self.number and memory.core:output(self.number)
     if bytes then
       turn(memory)
-      return bytes
+      bytes = disturbed(self, bytes)
+      if bytes then
+        return bytes
+      end
     end
     if self.ending then
       self:cut()

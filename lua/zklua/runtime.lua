@@ -1,5 +1,6 @@
 --- A runtime: one scheduler, its tasks, its clients. `zk.*` is a facade of one, and nothing in
 --- the library is kept anywhere else, so that isolated programs can live in one Lua state.
+local connection = require "zklua.connection"
 local deadlines = require "zklua.deadline"
 local events = require "zklua.event"
 local memories = require "zklua.memory"
@@ -30,6 +31,8 @@ function M.new(options)
     connect_defaults = options.connect or {},
     tasks = setmetatable({}, { __mode = "k" }), -- coroutine -> task
     sessions = {}, -- those that are open
+    memories = {}, -- endpoint -> server inside this process
+    private_count = 0,
   }, Runtime)
   self.scheduler = options.scheduler
     or require("zklua.scheduler.uv").new({
@@ -175,10 +178,22 @@ end
 
 -- Servers --------------------------------------------------------------------
 
---- The server of "memory:", which begins with the first who asks for it.
-function Runtime:memory()
-  self.private_server = self.private_server or memories.new(self.scheduler)
-  return self.private_server
+--- The server at an endpoint inside this process. That of "memory:" begins with the first who
+--- asks for it; the others were made by zk.server, and nil is what is left of one that is closed.
+function Runtime:memory(endpoint)
+  endpoint = endpoint or connection.MEMORY
+  if endpoint == connection.MEMORY and not self.memories[endpoint] then
+    self.memories[endpoint] = memories.new(self.scheduler)
+  end
+  return self.memories[endpoint]
+end
+
+--- One more of them, which can be stopped and started: endpoint, server.
+function Runtime:private_memory()
+  self.private_count = self.private_count + 1
+  local endpoint = connection.MEMORY .. self.private_count
+  self.memories[endpoint] = memories.new(self.scheduler, { log = true })
+  return endpoint, self.memories[endpoint]
 end
 
 -- News -----------------------------------------------------------------------
