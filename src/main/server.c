@@ -292,6 +292,15 @@ static int run_zoo_cfg(const char *name, struct plan *plan)
     return status == ZKL_EXIT_OK ? serve(plan) : status;
 }
 
+/* As a variable leaves one that was not set; "" and "/version-2" is nobody's. */
+static bool has_empty(int argc, char **argv)
+{
+    for (int i = 2; i < argc; i++) {
+        if (argv[i][0] == '\0') return true;
+    }
+    return false;
+}
+
 /* One of the commands about a directory: false, if it is none. */
 static bool run_command(int argc, char **argv, int *status)
 {
@@ -305,6 +314,8 @@ static bool run_command(int argc, char **argv, int *status)
         *status = misused("%s takes %s", word, check ? "one directory" : salvage
                               ? "a directory and where to write" : "HOSTS, a directory and where "
                               "to write");
+    } else if (has_empty(argc, argv)) {
+        *status = misused("%s: a directory without a name", word);
     } else if (check) {
         *status = zkl_directory_check(argv[2]);
     } else if (salvage) {
