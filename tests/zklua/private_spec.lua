@@ -79,7 +79,7 @@ describe("zk.server", function()
       server:cut(c)
       assert.equal(0, #assert(c:children("/l")))
     end
-  end))
+  end, { timeout = 60 })) -- each loss costs a pause before the next connection
 
   it("answers late", zk.test(function()
     local server = zk.server()
