@@ -11,7 +11,7 @@
  *   prepare*.c     each operation judged and made a record of
  *   usage.c        quotas: who is over, and what is used   (quota.c: their text)
  *   apply.c        proposals into the tree; what watches hear
- *   replay.c       entries of a log into the tree
+ *   replay.c       entries of a log into the tree (digest.c: what their digests say)
  *   snapshot.c     the tree as a file's bytes     (restore.c: and back)
  *   why.c          what zkl_server_why says
  *   sessions.c     the table and its clock        (sessions.h; password.c: their passwords)
