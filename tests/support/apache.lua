@@ -228,18 +228,23 @@ function Server:_launch()
   end) or error("the watchdog did not start the server", 2))
 end
 
---- Whether the Java process runs (a stopped one does).
+-- The states of all threads of the Java process, as /proc has them: "SSRZ", "" when it is gone.
+local function states(self)
+  local tasks = self.pid and uv.fs_scandir(("/proc/%d/task"):format(self.pid))
+  local id, list = tasks and uv.fs_scandir_next(tasks), {}
+  while id do -- to the end: luv frees the list there
+    local stat = read_file(("/proc/%d/task/%s/stat"):format(self.pid, id))
+    list[#list + 1] = stat and stat:match("%) (%a)")
+    id = uv.fs_scandir_next(tasks)
+  end
+  return table.concat(list)
+end
+
+--- Whether the Java process runs (a stopped one does). One thread may wait for the disk, and hold
+--- what is open, after the first is gone.
 ---@return boolean
 function Server:alive()
-  local tasks = self.pid and uv.fs_scandir(("/proc/%d/task"):format(self.pid))
-  local id, runs = tasks and uv.fs_scandir_next(tasks), false
-  while id do -- one thread may wait for the disk, and hold what is open, after the first is gone
-    local stat = read_file(("/proc/%d/task/%s/stat"):format(self.pid, id))
-    local state = stat and stat:match("%) (%a)")
-    runs = runs or (state ~= nil and state ~= "Z" and state ~= "X")
-    id = uv.fs_scandir_next(tasks) -- to the end: luv frees the list there
-  end
-  return runs
+  return states(self):find("[^ZX]") ~= nil
 end
 
 --- What the server at `self.port` answers to `word`, or nil when it does not answer within two
@@ -312,9 +317,12 @@ function Server:terminate()
   self:_signal_and_wait("sigterm")
 end
 
---- SIGSTOP: connections stay open and nothing answers.
+--- SIGSTOP: connections stay open and nothing answers, once each thread has heard of it.
 function Server:pause()
   uv.kill(self.pid, "sigstop")
+  if not apache.wait_for(10, function() return not states(self):find("[^TZX]") end) then
+    error("process " .. self.pid .. " does not stop", 2)
+  end
 end
 
 --- SIGCONT.
