@@ -276,20 +276,21 @@ static void print_next_steps(const struct export *export, const struct zkl_serve
            "then start Apache ZooKeeper on all of them with that zoo.cfg.\n");
 }
 
-static int export_directory(struct export *export, const char *directory, const char *out)
+static int export_directory(struct export *export, const char *name, const char *out)
 {
-    struct zkl_store_options options;
+    struct zkl_directory directory;
+    int found = zkl_directory_find(&directory, name);
+    if (found != ZKL_EXIT_OK) return found;
     struct zkl_store_report report = { .text = "" };
     struct zkl_server *server = zkl_directory_server();
     if (server == NULL) return ZKL_EXIT_FAILED;
-    zkl_directory_options(&options, directory);
-    options.owner = "zklua server --to-ensemble";
-    struct zkl_store *store = zkl_store_open(&options, server, &report);
+    directory.options.owner = "zklua server --to-ensemble";
+    struct zkl_store *store = zkl_store_open(&directory.options, server, &report);
     bool done = false;
     if (store == NULL) {
-        complain("%s: %s", directory, report.text);
+        complain("%s: %s", name, report.text);
     } else {
-        if (report.text[0] != '\0') complain("%s: %s", directory, report.text);
+        if (report.text[0] != '\0') complain("%s: %s", name, report.text);
         done = write_all(export, server, out);
         if (done) print_next_steps(export, server);
         zkl_store_close(store);
@@ -298,14 +299,14 @@ static int export_directory(struct export *export, const char *directory, const 
     return done ? ZKL_EXIT_OK : ZKL_EXIT_FAILED;
 }
 
-int zkl_to_ensemble(char *hosts, const char *directory, const char *out)
+int zkl_to_ensemble(char *hosts, const char *name, const char *out)
 {
     struct export *export = calloc(1, sizeof *export);
     if (export == NULL) {
         complain("out of memory");
         return ZKL_EXIT_FAILED;
     }
-    int status = parse_members(hosts, export) ? export_directory(export, directory, out)
+    int status = parse_members(hosts, export) ? export_directory(export, name, out)
                                               : ZKL_EXIT_USAGE;
     free(export);
     return status;

@@ -20,9 +20,9 @@
 static const char usage[] =
     "usage: zklua server [--data DIR | --memory] [--listen ADDRESS[,ADDRESS...]]\n"
     "       zklua server ZOO.CFG\n"
-    "       zklua server --check DIR\n"
-    "       zklua server --salvage DIR OUT\n"
-    "       zklua server --to-ensemble HOST,HOST,HOST DIR OUT\n"
+    "       zklua server --check DIR|ZOO.CFG\n"
+    "       zklua server --salvage DIR|ZOO.CFG OUT\n"
+    "       zklua server --to-ensemble HOST,HOST,HOST DIR|ZOO.CFG OUT\n"
     "\n"
     "Serves ZooKeeper clients. Without options it keeps its data under this user's state\n"
     "directory (/var/lib/zklua for root) and listens at 127.0.0.1:2181.\n"
@@ -37,6 +37,8 @@ static const char usage[] =
     "  --to-ensemble   writes one folder per server to OUT, for Apache ZooKeeper: configuration,\n"
     "                  id and all data of DIR. HOST may be HOST:CLIENT:QUORUM:ELECTION with the\n"
     "                  ports, which are 2181, 2888 and 3888\n"
+    "                  these three take a ZOO.CFG for its dataDir and dataLogDir: where logs are\n"
+    "                  kept apart, DIR alone is an old state\n"
     "  --help          this text\n"
     "\n"
     "Exit status: 0 stopped, or all is well; 1 could not start, had to stop, or is not well;\n"
@@ -130,8 +132,7 @@ static void tell_line(void *user, enum zkl_cfg_level level, int line, const char
     else fprintf(stderr, "zklua: %s: %s%s\n", name, kind, text);
 }
 
-/* All of a file, with room for one byte more. NULL: it was said why not. */
-static char *read_file(const char *name, size_t *size)
+char *zkl_config_read(const char *name, size_t *size)
 {
     char *text = malloc(ZKL_ZOO_CFG_SIZE_MAX + 1);
     FILE *file = text != NULL ? fopen(name, "rb") : NULL;
@@ -151,7 +152,7 @@ static char *read_file(const char *name, size_t *size)
 static int plan_zoo_cfg(struct plan *plan, const char *name)
 {
     size_t size;
-    char *text = read_file(name, &size);
+    char *text = zkl_config_read(name, &size);
     if (text == NULL) return ZKL_EXIT_USAGE;
     bool good = zkl_zoo_cfg_read(&plan->cfg, text, size, tell_line, (void *)(uintptr_t)name);
     free(text);
@@ -293,9 +294,9 @@ static int run_zoo_cfg(const char *name, struct plan *plan)
 }
 
 /* As a variable leaves one that was not set; "" and "/version-2" is nobody's. */
-static bool has_empty(int argc, char **argv)
+static bool has_empty(int argc, char **argv, int first)
 {
-    for (int i = 2; i < argc; i++) {
+    for (int i = first; i < argc; i++) {
         if (argv[i][0] == '\0') return true;
     }
     return false;
@@ -314,7 +315,7 @@ static bool run_command(int argc, char **argv, int *status)
         *status = misused("%s takes %s", word, check ? "one directory" : salvage
                               ? "a directory and where to write" : "HOSTS, a directory and where "
                               "to write");
-    } else if (has_empty(argc, argv)) {
+    } else if (has_empty(argc, argv, to_ensemble ? 3 : 2)) {
         *status = misused("%s: a directory without a name", word);
     } else if (check) {
         *status = zkl_directory_check(argv[2]);

@@ -1,11 +1,47 @@
-/* --check reads all there is and changes nothing. --salvage is for a directory that does not
- * start any more: it writes what can be read and follows without a gap into another one, and
- * says what is left behind. */
+/* Whether all there is lies where one looks. --check reads it and changes nothing. --salvage is
+ * for a directory that does not start any more: it writes what can be read and follows without a
+ * gap into another one, and says what is left behind. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "store/internal.h"
+
+/* --- all of it --------------------------------------------------------------------------- */
+
+/* A server leaves a log with its snapshots, or nothing but the beginning of all. Ours leaves a
+ * mark with its logs, too: one that is older than a snapshot tells of logs that were here once. */
+static int judge_place(const struct zkl_place *place, const struct zkl_listing *snapshots,
+                       size_t logs, struct zkl_store_report *report)
+{
+    struct zkl_mark mark;
+    if (snapshots->count == 0 || logs > 0) return 0;
+    int status = zkl_mark_read(place, &mark);
+    if (status == 1 && mark.zxid >= snapshots->items[snapshots->count - 1].zxid) return 0;
+    return zkl_damaged(report, 0, 0, "%s holds snapshots and no log: its logs are kept elsewhere, "
+                       "and a snapshot alone is an old state; name the zoo.cfg in place of the "
+                       "directory, for its dataLogDir (one with dataDir alone says that there are "
+                       "no logs)", place->data);
+}
+
+int zkl_store_complete(const struct zkl_store_options *options, struct zkl_store_report *report)
+{
+    struct zkl_store_options reading = *options;
+    struct zkl_place place;
+    struct zkl_listing snapshots, logs;
+    memset(report, 0, sizeof *report);
+    reading.autocreate = false;
+    int status = zkl_place_init(&place, &reading, report);
+    if (status != 0) return status;
+    status = zkl_list_snapshots(&snapshots, &place);
+    if (status != 0) return zkl_failed(report, status, "cannot list %s", place.data);
+    status = zkl_list_logs(&logs, &place);
+    if (status == 0) status = judge_place(&place, &snapshots, logs.count, report);
+    else zkl_failed(report, status, "cannot list %s", place.log);
+    zkl_listing_free(&snapshots);
+    zkl_listing_free(&logs);
+    return status;
+}
 
 /* --- check ------------------------------------------------------------------------------ */
 
@@ -325,6 +361,16 @@ static void report_loss(struct salvage *salvage)
                  (unsigned long long)salvage->kept);
 }
 
+/* The copy is all there is, also where that is a snapshot and no log. */
+static int write_mark(struct salvage *salvage)
+{
+    const struct zkl_mark mark = { .zxid = salvage->last };
+    struct zkl_mark_file file;
+    int status = zkl_mark_open(&file, &salvage->out, &mark);
+    if (status == 0) zkl_mark_close(&file);
+    return status;
+}
+
 static int salvage_all(struct salvage *salvage)
 {
     struct zkl_mark mark;
@@ -332,7 +378,8 @@ static int salvage_all(struct salvage *salvage)
     int status = salvage_snapshot(salvage);
     if (status == 0) status = salvage_logs(salvage);
     if (status != 0) return status;
-    status = zkl_sync_names(salvage->place->files, salvage->out.data);
+    status = write_mark(salvage);
+    if (status == 0) status = zkl_sync_names(salvage->place->files, salvage->out.data);
     if (status != 0) return cannot_write(salvage, status);
     report_loss(salvage);
     return 0;
@@ -348,6 +395,7 @@ static void discard(struct salvage *salvage)
     for (size_t i = 0; i < listing.count; i++) {
         files->remove(files->context, salvage->out.data, listing.items[i].name);
     }
+    files->remove(files->context, salvage->out.data, ZKL_MARK_NAME);
     zkl_listing_free(&listing);
     char *end = strchr(salvage->report->text, '\n');
     if (end != NULL) *end = 0; /* below it stands what was kept */

@@ -11,7 +11,7 @@
  *   lock.c      one server for one directory; its secret
  *   recover.c   newest snapshot, then the logs
  *   purge.c     what no recovery needs any more
- *   check.c     --check and --salvage
+ *   check.c     is it all there is; --check and --salvage
  *   store.c     the calls of a running server
  *   sink.c      a server as the one who takes what is recovered
  *
@@ -235,6 +235,7 @@ void zkl_genesis(uint8_t bytes[ZKL_GENESIS_SIZE]);
 
 /* --- mark.c --------------------------------------------------------------------------- */
 
+#define ZKL_MARK_NAME "zklua.mark"
 struct zkl_mark {
     int64_t zxid;    /* durable */
     int64_t log;     /* the name's zxid of the log that holds it, 0: none does */

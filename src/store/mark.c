@@ -13,7 +13,6 @@
 #include "store/internal.h"
 #include "wire/bytes.h"
 
-#define MARK_NAME "zklua.mark"
 #define SLOT_DISTANCE 4096
 #define MAGIC 0x5a4b4c4d /* ZKLM */
 #define VERSION 1
@@ -68,7 +67,7 @@ static int read_slots(const struct zkl_files *files, int file, struct zkl_mark *
 int zkl_mark_read(const struct zkl_place *place, struct zkl_mark *mark)
 {
     const struct zkl_files *files = place->files;
-    int file = files->open(files->context, place->log, MARK_NAME, ZKL_OPEN_READ);
+    int file = files->open(files->context, place->log, ZKL_MARK_NAME, ZKL_OPEN_READ);
     if (file == -ENOENT) return 0;
     if (file < 0) return file;
     uint64_t sequence;
@@ -84,11 +83,12 @@ static int make(struct zkl_mark_file *file, const struct zkl_mark *mark)
     uint8_t bytes[SLOT_DISTANCE + ZKL_SECTOR_SIZE] = { 0 };
     encode(bytes, mark, 1);
     encode(bytes + SLOT_DISTANCE, mark, 2);
-    int status = zkl_file_put(place->files, place->log, MARK_NAME, bytes, sizeof bytes);
+    int status = zkl_file_put(place->files, place->log, ZKL_MARK_NAME, bytes, sizeof bytes);
     if (status != 0) return status;
     file->mark = *mark;
     file->sequence = 2;
-    file->file = place->files->open(place->files->context, place->log, MARK_NAME, ZKL_OPEN_WRITE);
+    file->file = place->files->open(place->files->context, place->log, ZKL_MARK_NAME,
+                                    ZKL_OPEN_WRITE);
     return file->file < 0 ? file->file : 0;
 }
 
@@ -99,7 +99,7 @@ int zkl_mark_open(struct zkl_mark_file *file, const struct zkl_place *place,
     file->place = place;
     file->dirty = false;
     file->synced_ms = 0;
-    file->file = files->open(files->context, place->log, MARK_NAME, ZKL_OPEN_WRITE);
+    file->file = files->open(files->context, place->log, ZKL_MARK_NAME, ZKL_OPEN_WRITE);
     if (file->file == -ENOENT) return make(file, mark);
     if (file->file < 0) return file->file;
     int status = read_slots(files, file->file, &file->mark, &file->sequence);

@@ -72,6 +72,10 @@ int zkl_store_purge(struct zkl_store *store);
 int zkl_store_secret(const struct zkl_store_options *options, const struct zkl_crypto *crypto,
                      uint8_t secret[20], struct zkl_store_report *report);
 
+/* (disk) Whether the directories are all there is. -EBADMSG: snapshots lie there, no log does, and
+ * no mark says that the snapshots are enough, so that the logs are kept somewhere else. */
+int zkl_store_complete(const struct zkl_store_options *options, struct zkl_store_report *report);
+
 /* (disk) zklua server --check: reads everything, changes nothing. --salvage: keeps what can be
  * read and is contiguous, in OUT, and reports what is dropped. */
 int zkl_store_check(const struct zkl_store_options *options, struct zkl_server *server,

@@ -159,7 +159,7 @@ describe("zklua server --to-ensemble #once", function()
     assert.equal(1, run("a,b,c", dir .. "/none", dir .. "/out").code)
     assert.is_nil(uv.fs_stat(dir .. "/none"))
     write(dir .. "/file", "")
-    assert.equal(1, run("a,b,c", dir .. "/file", dir .. "/out").code)
+    assert.equal(2, run("a,b,c", dir .. "/file", dir .. "/out").code) -- a zoo.cfg without dataDir
     assert.is_nil(uv.fs_stat(dir .. "/out"))
   end)
 end)

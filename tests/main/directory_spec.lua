@@ -3,6 +3,7 @@ local uv = require("luv")
 local program = require("support.program")
 local zkserver = require("support.zkserver")
 
+local unpack = table.unpack or unpack
 local ZKLUA = program.zklua()
 
 local function read(name)
@@ -152,6 +153,14 @@ describe("zklua server", function()
       end
     end
 
+    it("leaves a copy that is known to be all there is", function()
+      os.execute("rm " .. dir .. "/data/version-2/log.*")
+      assert.equal(0, run("--salvage", dir .. "/data", dir .. "/out").code)
+      local result = run("--check", dir .. "/out")
+      assert.equal(0, result.code, result.stderr)
+      assert.truthy(result.stdout:find("zxid 0x0, 4 nodes", 1, true), result.stdout)
+    end)
+
     it("leaves what others have put there", function()
       assert(uv.fs_mkdir(dir .. "/out", 448))
       write(dir .. "/out/notes", "mine")
@@ -159,6 +168,93 @@ describe("zklua server", function()
       assert.equal(1, run("--salvage", dir .. "/data", dir .. "/out").code)
       assert.equal("mine", read(dir .. "/out/notes"))
       assert.is_nil(uv.fs_stat(dir .. "/out/version-2"))
+    end)
+  end)
+
+  describe("whose logs are kept apart", function()
+    local commands = {
+      { "--check" }, { "--salvage", nil, "/out" }, { "--to-ensemble", "zk1,zk2,zk3", "/out" },
+    }
+
+    -- One of the commands about what `name` names.
+    local function about(command, name)
+      local words = { command[1] }
+      words[#words + 1] = command[2]
+      words[#words + 1] = dir .. name
+      words[#words + 1] = command[3] and dir .. command[3]
+      return run(unpack(words))
+    end
+
+    -- The node /last is in a log only; the newest snapshot is older, or that of a new server.
+    before_each(function()
+      local zk = require("zklua")
+      write(dir .. "/zoo.cfg", ("dataDir=%s/apart\ndataLogDir=%s/logs\nclientPort=0\n"
+        .. "clientPortAddress=127.0.0.1\n"):format(dir, dir))
+      local server = zkserver.serve({ ZKLUA, "server", dir .. "/zoo.cfg" })
+      local c = assert(zk.connect(server.connect_string))
+      assert(c:create("/last", "word"))
+      c:close()
+      assert.equal(0, server:stop().code)
+    end)
+
+    for _, command in ipairs(commands) do
+      it("is not all there is to " .. command[1], function()
+        for round = 1, 2 do
+          local result = about(command, "/apart")
+          assert.equal(1, result.code, result.stdout)
+          assert.truthy(result.stderr:find("name the zoo.cfg", 1, true), result.stderr)
+          assert.is_nil(uv.fs_stat(dir .. "/out"))
+          if round == 1 then -- A mark from before the logs were moved out.
+            local at = dir .. "/apart/version-2/"
+            assert(os.rename(at .. "snapshot.0", at .. "snapshot.cb"))
+            assert(os.execute(("cp %s/data/version-2/zklua.mark %s"):format(dir, at)))
+          end
+        end
+      end)
+
+      it("is found by its zoo.cfg, for " .. command[1], function()
+        local result = about(command, "/zoo.cfg")
+        assert.equal(0, result.code, result.stderr)
+        assert.truthy(result.stdout:find("zxid 0x3", 1, true), result.stdout)
+      end)
+
+      it("may have lost them, as its zoo.cfg says, for " .. command[1], function()
+        write(dir .. "/alone.cfg", "dataDir=" .. dir .. "/apart\n")
+        local result = about(command, "/alone.cfg")
+        assert.equal(0, result.code, result.stderr)
+        assert.truthy(result.stdout:find("zxid 0x0", 1, true), result.stdout)
+      end)
+
+      it("needs a file that is a configuration, for " .. command[1], function()
+        for text, message in pairs({
+          ["tickTime=2000\n"] = "dataDir is not set",
+          ["dataDir=\\u12"] = "hexadecimal",
+          ["dataDir=" .. ("x"):rep(5000)] = "too long",
+        }) do
+          write(dir .. "/odd.cfg", text)
+          local result = about(command, "/odd.cfg")
+          assert.equal(2, result.code, result.stderr)
+          assert.truthy(result.stderr:find(message, 1, true), result.stderr)
+          assert.is_nil(uv.fs_stat(dir .. "/out"))
+        end
+      end)
+    end
+
+    it("is salvaged with what its logs hold", function()
+      local zk = require("zklua")
+      assert.equal(0, run("--salvage", dir .. "/zoo.cfg", dir .. "/out").code)
+      local server = serve("/out")
+      local c = assert(zk.connect(server.connect_string))
+      assert.equal("word", (assert(c:get("/last"))))
+      c:close()
+      assert.equal(0, server:stop().code)
+    end)
+
+    it("may be one of an ensemble", function()
+      assert.equal(0, run("--to-ensemble", "zk1,zk2,zk3", dir .. "/zoo.cfg", dir .. "/out").code)
+      local result = run("--check", dir .. "/out/server.2/zoo.cfg")
+      assert.equal(0, result.code, result.stderr)
+      assert.truthy(result.stdout:find("zxid 0x3, 5 nodes", 1, true), result.stdout)
     end)
   end)
 end)
