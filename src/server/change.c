@@ -198,6 +198,15 @@ bool zkl_tree_raise_parent(struct zkl_tree *tree, struct zkl_node *parent,
     return true;
 }
 
+void zkl_tree_disown(struct zkl_tree *tree, struct zkl_node *node)
+{
+    begin_change(tree, node);
+    zkl_list_remove(&node->extra->owned);
+    leave_owner(tree, node->extra);
+    node->extra->owner = 0;
+    end_change(tree, node);
+}
+
 void zkl_tree_set_stats(struct zkl_tree *tree, struct zkl_node *node, uint8_t *data, size_t size)
 {
     ZKL_ASSERT(node->outside); /* so its checksum is nobody's */

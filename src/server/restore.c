@@ -184,6 +184,19 @@ bool zkl_server_in_doubt(struct zkl_server *server)
     return server->in_doubt || ephemeral_has_children(server);
 }
 
+void zkl_server_restore_accept(struct zkl_server *server)
+{
+    ZKL_ASSERT(!server->serving && !server->restoring);
+    struct zkl_tree *tree = &server->tree;
+    struct zkl_map_node *entry = zkl_map_each(&tree->nodes, NULL);
+    for (; entry != NULL; entry = zkl_map_each(&tree->nodes, entry)) {
+        struct zkl_node *node = ZKL_LIST_ELEMENT(entry, struct zkl_node, entry);
+        bool owned = zkl_tree_owner_kind(tree, zkl_node_owner(node)) == ZKL_OWNER_SESSION;
+        if (owned && zkl_node_first_child(node) != NULL) zkl_tree_disown(tree, node);
+    }
+    server->in_doubt = false;
+}
+
 int zkl_server_restore_digest(struct zkl_server *server, int64_t digest_zxid, uint64_t digest)
 {
     ZKL_ASSERT(!server->restoring);

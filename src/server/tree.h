@@ -155,6 +155,8 @@ void zkl_tree_set_acl(struct zkl_tree *tree, struct zkl_node *node,
  * for a delete: pzxid only. false: out of memory. */
 bool zkl_tree_raise_parent(struct zkl_tree *tree, struct zkl_node *parent,
                            int32_t parent_cversion, int64_t zxid);
+/* A session's node stays when that ends: from now on a plain one. */
+void zkl_tree_disown(struct zkl_tree *tree, struct zkl_node *node);
 /* Quota usage: data only, no version and no zxid; outside the digest. `data` becomes the
  * tree's block of `size`, from zkl_pool_take. */
 void zkl_tree_set_stats(struct zkl_tree *tree, struct zkl_node *node, uint8_t *data, size_t size);

@@ -385,18 +385,22 @@ static int salvage_all(struct salvage *salvage)
     return 0;
 }
 
-/* A part of what is left would pass for all of it. */
+void zkl_discard(const struct zkl_place *place)
+{
+    const struct zkl_files *files = place->files;
+    struct zkl_listing listing;
+    if (zkl_listing_read(&listing, place, place->data) != 0) return;
+    for (size_t i = 0; i < listing.count; i++) {
+        files->remove(files->context, place->data, listing.items[i].name);
+    }
+    files->remove(files->context, place->data, ZKL_MARK_NAME);
+    zkl_listing_free(&listing);
+}
+
 static void discard(struct salvage *salvage)
 {
-    const struct zkl_files *files = salvage->out.files;
-    struct zkl_listing listing;
     zkl_log_abandon(&salvage->log);
-    if (zkl_listing_read(&listing, &salvage->out, salvage->out.data) != 0) return;
-    for (size_t i = 0; i < listing.count; i++) {
-        files->remove(files->context, salvage->out.data, listing.items[i].name);
-    }
-    files->remove(files->context, salvage->out.data, ZKL_MARK_NAME);
-    zkl_listing_free(&listing);
+    zkl_discard(&salvage->out);
     char *end = strchr(salvage->report->text, '\n');
     if (end != NULL) *end = 0; /* below it stands what was kept */
 }

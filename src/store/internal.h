@@ -12,6 +12,7 @@
  *   recover.c   newest snapshot, then the logs
  *   purge.c     what no recovery needs any more
  *   check.c     is it all there is; --check and --salvage
+ *   settle.c    what was salvaged is made to start
  *   store.c     the calls of a running server
  *   sink.c      a server as the one who takes what is recovered
  *
@@ -311,6 +312,15 @@ struct zkl_purger {
 int zkl_purge(struct zkl_purger *purger, const struct zkl_place *place, uint32_t kept);
 /* This snapshot has just been read to its end. */
 void zkl_purge_verified(struct zkl_purger *purger, int64_t zxid);
+
+/* --- check.c, settle.c ------------------------------------------------------------------ */
+
+/* Of a copy that has failed: a part of what is left would pass for all of it. */
+void zkl_discard(const struct zkl_place *place);
+/* Reads what was salvaged into the server, as a start does; what is in doubt is written anew. */
+int zkl_settle(const struct zkl_store_options *options, const char *out,
+               struct zkl_server *server, const struct zkl_sink *sink,
+               struct zkl_store_report *report);
 
 /* --- store.c -------------------------------------------------------------------------- */
 

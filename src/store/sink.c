@@ -61,7 +61,7 @@ static int judge(const struct zkl_store_options *options, struct zkl_server *ser
     if (!zkl_server_in_doubt(server)) return 0;
     int64_t zxid = zkl_server_zxid(server);
     return zkl_damaged(report, zxid, zxid, "%s is whole but cannot be true: %s; keep a copy; "
-                       "zklua server --salvage keeps what fits together",
+                       "zklua server --salvage DIR OUT writes the nodes as they are",
                        options->data_directory, zkl_server_why(server));
 }
 
@@ -87,5 +87,6 @@ int zkl_store_salvage(const struct zkl_store_options *options, const char *out,
                       struct zkl_server *server, struct zkl_store_report *report)
 {
     struct zkl_sink sink = server_sink(server);
-    return zkl_store_salvage_sink(options, out, &sink, report);
+    int status = zkl_store_salvage_sink(options, out, &sink, report);
+    return status == 0 ? zkl_settle(options, out, server, &sink, report) : status;
 }

@@ -1,5 +1,6 @@
 -- `zklua server --check` and `--salvage`: the words for what the store finds (tests/store has it).
 local uv = require("luv")
+local files = require("store.files")
 local program = require("support.program")
 local zkserver = require("support.zkserver")
 
@@ -159,6 +160,89 @@ describe("zklua server", function()
       local result = run("--check", dir .. "/out")
       assert.equal(0, result.code, result.stderr)
       assert.truthy(result.stdout:find("zxid 0x0, 4 nodes", 1, true), result.stdout)
+    end)
+
+    describe("of what is whole and cannot be true", function()
+      -- All of it read by a client of a server on the copy.
+      local function content_of_copy()
+        local zk = require("zklua")
+        local result = run("--check", dir .. "/data")
+        assert.equal(1, result.code, result.stdout)
+        assert.truthy(result.stderr:find("cannot be true", 1, true), result.stderr)
+        result = run("--salvage", dir .. "/data", dir .. "/out")
+        assert.equal(0, result.code, result.stderr)
+        assert.truthy(result.stdout:find("could not be true", 1, true), result.stdout)
+        assert.is_nil(result.stdout:find("lost", 1, true), result.stdout)
+        assert.equal(0, run("--check", dir .. "/out").code)
+        local server = serve("/out")
+        local c = assert(zk.connect(server.connect_string))
+        local found = {}
+        local function visit(path)
+          for _, name in ipairs(assert(c:children(path))) do
+            local child = (path == "/" and "" or path) .. "/" .. name
+            if child ~= "/zookeeper" then
+              found[child] = (assert(c:get(child)))
+              visit(child)
+            end
+          end
+        end
+        visit("/")
+        c:close()
+        assert.equal(0, server:stop().code)
+        return found
+      end
+
+      -- In place of what the server has written.
+      local function keep_snapshot(zxid, more)
+        local nodes = { { "/zookeeper" }, { "/zookeeper/config" }, { "/zookeeper/quota" } }
+        os.execute("rm " .. dir .. "/data/version-2/[ls]*")
+        for _, node in ipairs(more.nodes) do
+          nodes[#nodes + 1] = node
+        end
+        more.nodes = nodes
+        write(("%s/data/version-2/snapshot.%x"):format(dir, zxid), files.snapshot(more))
+      end
+
+      it("keeps each node when the log's digests are wrong", function()
+        local name = dir .. "/data/version-2/log.1"
+        local log, payloads, at = read(name), {}, 17
+        while #log >= at + 12 and log:byte(at + 11) + log:byte(at + 10) > 0 do
+          local size = log:byte(at + 10) * 256 + log:byte(at + 11)
+          payloads[#payloads + 1] = log:sub(at + 12, at + 3 + size) .. ("!"):rep(8)
+          at = at + 13 + size
+        end
+        assert.equal(202, #payloads)
+        write(name, files.log(payloads))
+        local found = content_of_copy()
+        for i = 1, 200 do
+          assert.equal(("x"):rep(100), found["/n" .. i])
+        end
+      end)
+
+      for _, zxid in ipairs({ 202, 204 }) do -- all there is, or with a log behind it
+        it("keeps each node when a snapshot's digest is wrong, at " .. zxid, function()
+          keep_snapshot(zxid, { nodes = { { "/a", data = "1" }, { "/a/b", data = "2" } },
+            zxid = zxid, digest = "0xbad" })
+          if zxid > 202 then
+            write(("%s/data/version-2/log.%x"):format(dir, zxid + 1),
+              files.log({ files.create(zxid + 1, "/c", "3") }))
+          end
+          local found = content_of_copy()
+          assert.same({ ["/a"] = "1", ["/a/b"] = "2", ["/c"] = zxid > 202 and "3" or nil }, found)
+        end)
+      end
+
+      it("keeps what lies below an ephemeral node, and that too", function()
+        keep_snapshot(202, {
+          sessions = { { "0x77", 30000 } },
+          nodes = {
+            { "/e", data = "1", stat = { owner = "0x77" } },
+            { "/e/c", data = "2" },
+            { "/f", data = "3", stat = { owner = "0x77" } },
+          },
+        })
+        assert.same({ ["/e"] = "1", ["/e/c"] = "2", ["/f"] = "3" }, content_of_copy())
+      end)
     end)
 
     it("leaves what others have put there", function()

@@ -129,6 +129,9 @@ int zkl_server_restore_digest(struct zkl_server *server, int64_t digest_zxid, ui
 /* After the last entry: the last digest that could be compared has disagreed, or an ephemeral node
  * has children, as zkl_server_why says, so that the tree is not to be trusted. */
 bool zkl_server_in_doubt(struct zkl_server *server);
+/* Takes what is in doubt for what it is: the nodes give the digest, and an ephemeral node that has
+ * children belongs to nobody any more. For salvage, behind the last entry. */
+void zkl_server_restore_accept(struct zkl_server *server);
 int zkl_server_replay(struct zkl_server *server, struct zkl_slice payload, bool *skipped);
 const char *zkl_server_why(const struct zkl_server *server);
 
