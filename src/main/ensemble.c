@@ -10,21 +10,24 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "main/machine.h"
+#include "main/properties.h"
 #include "main/server.h"
 
-enum { MEMBERS_MAX = 31, SLICE_SIZE = 256 * 1024 };
+enum { MEMBERS_MAX = 31, PORTS = 3, SLICE_SIZE = 256 * 1024 };
 
 struct member {
     const char *host;
-    int client_port, quorum_port, election_port;
+    int ports[PORTS]; /* for clients, the quorum, elections */
 };
 
 struct export {
@@ -51,8 +54,7 @@ static bool complain(const char *format, ...)
 
 static bool parse_ports(char *text, struct member *member)
 {
-    int *const ports[] = { &member->client_port, &member->quorum_port, &member->election_port };
-    for (size_t i = 0; i < sizeof ports / sizeof ports[0] && text != NULL; i++) {
+    for (size_t i = 0; i < PORTS && text != NULL; i++) {
         char *colon = strchr(text, ':');
         if (colon != NULL) *colon = '\0';
         size_t size = strlen(text);
@@ -61,7 +63,7 @@ static bool parse_ports(char *text, struct member *member)
         if (port < 1 || port > 65535) {
             return complain("%s: '%s' is no port", member->host, text);
         }
-        *ports[i] = (int)port;
+        member->ports[i] = (int)port;
         text = colon != NULL ? colon + 1 : NULL;
     }
     return text == NULL || complain("%s: HOST:CLIENT:QUORUM:ELECTION is all", member->host);
@@ -70,15 +72,36 @@ static bool parse_ports(char *text, struct member *member)
 /* HOST, or HOST:CLIENT, or HOST:CLIENT:QUORUM:ELECTION; an IPv6 address in brackets. */
 static bool parse_member(char *text, struct member *member)
 {
-    *member = (struct member) { text, 2181, 2888, 3888 };
+    *member = (struct member) { text, { 2181, 2888, 3888 } };
     char *rest = text[0] == '[' ? strchr(text, ']') : text;
     if (rest == NULL) return complain("%s: the bracket is not closed", text);
     char *colon = strchr(rest, ':');
     if (colon != NULL) *colon = '\0';
     if (text[0] == '\0') return complain("a host has no name");
     /* What would end a line of zoo.cfg, or begin something else in it. */
-    if (text[strcspn(text, " \t\r\n\\;|#=")] != '\0') return complain("'%s' is no host", text);
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c <= ' ' || *c > '~' || strchr("\\;|#=", *c) != NULL) {
+            return complain("'%s' is no host", text);
+        }
+    }
     return colon == NULL || parse_ports(colon + 1, member);
+}
+
+/* A port of a host is one server's, and for one purpose. */
+static bool check_ports(const struct export *export)
+{
+    for (size_t i = 0; i < PORTS * export->count; i++) {
+        const struct member *member = &export->members[i / PORTS];
+        int port = member->ports[i % PORTS];
+        for (size_t j = 0; j < i; j++) {
+            const struct member *other = &export->members[j / PORTS];
+            if (other->ports[j % PORTS] != port || strcasecmp(other->host, member->host) != 0) {
+                continue;
+            }
+            return complain("%s:%d is there twice", member->host, port);
+        }
+    }
+    return true;
 }
 
 static bool parse_members(char *hosts, struct export *export)
@@ -91,9 +114,9 @@ static bool parse_members(char *hosts, struct export *export)
         export->count++;
         next = comma != NULL ? comma + 1 : NULL;
     }
-    return export->count > 1
-        || complain("an ensemble has several hosts, most often three; one server of Apache's "
-                    "runs on the directory as it is");
+    if (export->count > 1) return check_ports(export);
+    return complain("an ensemble has several hosts, most often three; one server of Apache's runs "
+                    "on the directory as it is");
 }
 
 /* --- their folders ------------------------------------------------------------------ */
@@ -147,16 +170,20 @@ static bool write_config(const struct export *export, size_t index)
         "extendedTypesEnabled=true\n";
     char name[PATH_MAX];
     char data[PATH_MAX];
+    char escaped[6 * PATH_MAX];
     if (!put_name(name, export, index, "/zoo.cfg")) return false;
     if (!put_name(data, export, index, "/data")) return false;
+    if (!zkl_properties_escape(data, escaped, sizeof escaped)) {
+        return complain("%s: the name is not UTF-8, and a zoo.cfg could not have it", data);
+    }
     FILE *file = fopen(name, "wx");
     if (file == NULL) return complain("%s: %s", name, strerror(errno));
-    fprintf(file, "%sdataDir=%s\nclientPort=%d\n", head, data,
-            export->members[index].client_port);
+    fprintf(file, "%sdataDir=%s\nclientPort=%d\n", head, escaped,
+            export->members[index].ports[0]);
     for (size_t i = 0; i < export->count; i++) {
         const struct member *member = &export->members[i];
-        fprintf(file, "server.%zu=%s:%d:%d\n", i + 1, member->host, member->quorum_port,
-                member->election_port);
+        fprintf(file, "server.%zu=%s:%d:%d\n", i + 1, member->host, member->ports[1],
+                member->ports[2]);
     }
     bool done = fflush(file) == 0 && fsync(fileno(file)) == 0;
     int reason = errno;
@@ -255,12 +282,37 @@ static bool sync_folders(const struct export *export)
 
 static bool write_all(struct export *export, struct zkl_server *server, const char *out)
 {
-    if (!make_directory(out)) return false;
     if (realpath(out, export->out) == NULL) return complain("%s: %s", out, strerror(errno));
     for (size_t i = 0; i < export->count; i++) {
         if (!make_folder(export, i)) return false;
     }
     return write_snapshots(export, server) && sync_folders(export);
+}
+
+/* Some folders, or a part of the data, would pass for all of it. */
+static void remove_all(const struct export *export, int64_t zxid, const char *out)
+{
+    static const char *const parts[] = {
+        "/zoo.cfg", "/data/myid", "/data/version-2", "/data", "",
+    };
+    char name[PATH_MAX];
+    for (size_t i = 0; i < export->count && export->out[0] != '\0'; i++) {
+        if (put_name(name, export, i, "/data/version-2/snapshot.%" PRIx64, (uint64_t)zxid)) {
+            unlink(name);
+        }
+        for (size_t j = 0; j < sizeof parts / sizeof parts[0]; j++) {
+            if (put_name(name, export, i, "%s", parts[j])) remove(name);
+        }
+    }
+    rmdir(out);
+}
+
+static bool make_all(struct export *export, struct zkl_server *server, const char *out)
+{
+    if (!make_directory(out)) return false;
+    if (write_all(export, server, out)) return true;
+    remove_all(export, zkl_server_zxid(server), out);
+    return false;
 }
 
 static void print_next_steps(const struct export *export, const struct zkl_server *server)
@@ -285,13 +337,14 @@ static int export_directory(struct export *export, const char *name, const char 
     struct zkl_server *server = zkl_directory_server();
     if (server == NULL) return ZKL_EXIT_FAILED;
     directory.options.owner = "zklua server --to-ensemble";
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write, which is told */
     struct zkl_store *store = zkl_store_open(&directory.options, server, &report);
     bool done = false;
     if (store == NULL) {
         complain("%s: %s", name, report.text);
     } else {
         if (report.text[0] != '\0') complain("%s: %s", name, report.text);
-        done = write_all(export, server, out);
+        done = make_all(export, server, out);
         if (done) print_next_steps(export, server);
         zkl_store_close(store);
     }

@@ -1,7 +1,10 @@
 #include "main/properties.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "server/utf8.h"
 
 /* The text is decoded in place: what an escape becomes is never longer than the escape. */
 struct text {
@@ -65,25 +68,45 @@ static char *put_utf8(char *to, uint32_t c)
         *to++ = (char)(0xc0 | (c >> 6));
         *to++ = (char)(0x80 | (c & 0x3f));
     } else {
-        *to++ = (char)(0xe0 | (c >> 12));
+        if (c < 0x10000) {
+            *to++ = (char)(0xe0 | (c >> 12));
+        } else {
+            *to++ = (char)(0xf0 | (c >> 18));
+            *to++ = (char)(0x80 | ((c >> 12) & 0x3f));
+        }
         *to++ = (char)(0x80 | ((c >> 6) & 0x3f));
         *to++ = (char)(0x80 | (c & 0x3f));
     }
     return to;
 }
 
-/* The four digits after \u. NULL: there is no such character, and *why says so. */
-static char *read_unicode(struct text *text, char *to, const char **why)
+/* The four digits after \u. false: they are not there. */
+static bool read_digits(struct text *text, uint32_t *c, const char **why)
 {
-    uint32_t c = 0;
+    *c = 0;
     for (int i = 0; i < 4; i++) {
         int digit = text->next < text->end ? hex_digit(*text->next) : -1;
         if (digit < 0) {
             *why = "\\u needs four hexadecimal digits";
-            return NULL;
+            return false;
         }
-        c = c * 16 + (uint32_t)digit;
+        *c = *c * 16 + (uint32_t)digit;
         text->next++;
+    }
+    return true;
+}
+
+/* What follows \u, and the second half of a pair. NULL: there is no such character, and *why says
+ * so. */
+static char *read_unicode(struct text *text, char *to, const char **why)
+{
+    uint32_t c, low;
+    if (!read_digits(text, &c, why)) return NULL;
+    if (c >= 0xd800 && c < 0xdc00 && text->end - text->next >= 2
+        && memcmp(text->next, "\\u", 2) == 0) {
+        text->next += 2;
+        if (!read_digits(text, &low, why)) return NULL;
+        if (low >= 0xdc00 && low < 0xe000) c = 0x10000 + (c - 0xd800) * 0x400 + (low - 0xdc00);
     }
     if (c == 0 || (c >= 0xd800 && c < 0xe000)) {
         *why = "\\u names no character that a setting may have";
@@ -185,4 +208,32 @@ int zkl_properties_read(char *bytes, size_t size, zkl_property_fn *each, void *u
         if (!each(user, line, key, value)) return -1;
     }
     return 0;
+}
+
+/* --- writing ------------------------------------------------------------------------------ */
+
+/* One character of valid UTF-8. */
+static uint32_t take_utf8(const uint8_t **at)
+{
+    uint32_t first = *(*at)++;
+    if (first < 0x80) return first;
+    uint32_t c = first < 0xe0 ? first & 0x1f : first < 0xf0 ? first & 0x0f : first & 0x07;
+    while ((**at & 0xc0) == 0x80) c = c << 6 | (*(*at)++ & 0x3f);
+    return c;
+}
+
+bool zkl_properties_escape(const char *value, char *escaped, size_t capacity)
+{
+    const uint8_t *at = (const uint8_t *)value;
+    if (!zkl_utf8_is_valid((struct zkl_slice) { at, strlen(value) })) return false;
+    for (int size; *at != '\0'; escaped += size, capacity -= (size_t)size) {
+        uint32_t c = take_utf8(&at);
+        if (c == '\\') size = snprintf(escaped, capacity, "\\\\");
+        else if (c >= ' ' && c <= '~') size = snprintf(escaped, capacity, "%c", (int)c);
+        else if (c < 0x10000) size = snprintf(escaped, capacity, "\\u%04x", c);
+        else size = snprintf(escaped, capacity, "\\u%04x\\u%04x", 0xd7c0 + (c >> 10),
+                             0xdc00 + (c & 0x3ff));
+        if (size < 0 || (size_t)size >= capacity) return false;
+    }
+    return true;
 }

@@ -17,4 +17,8 @@ typedef bool zkl_property_fn(void *user, int line, const char *key, const char *
 int zkl_properties_read(char *text, size_t size, zkl_property_fn *each, void *user,
                         const char **why);
 
+/* A value as such a file has it, with escapes where Java, which reads Latin-1, needs them. false:
+ * it is not UTF-8, so that there is no way to write it, or it has no room. */
+bool zkl_properties_escape(const char *value, char *escaped, size_t capacity);
+
 #endif

@@ -7,6 +7,7 @@ local zkserver = require("support.zkserver")
 
 local ZKLUA = program.zklua()
 local CLASS_PATH = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar"
+local ODD = "\\n\195\164 = \240\159\154\128" -- a name that Java's properties need escapes for
 local PATIENCE = 60 -- seconds; three servers, a machine of two cores
 
 local function write(name, text)
@@ -64,12 +65,12 @@ describe("zklua server --to-ensemble #once", function()
   end
 
   local function start_apache(index, port)
-    running[#running + 1] = program.start({ "java", "-cp", CLASS_PATH, "-Xmx96m",
+    running[#running + 1] = program.start({ "env", "LC_ALL=C.UTF-8", "java", "-cp", CLASS_PATH, "-Xmx96m",
       "-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1",
       "-Djava.net.preferIPv4Stack=true", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
       "-Dzookeeper.admin.enableServer=false", "-Dzookeeper.fastleader.maxNotificationInterval=1000",
       "org.apache.zookeeper.server.quorum.QuorumPeerMain",
-      ("%s/out/server.%d/zoo.cfg"):format(dir, index) })
+      ("%s/%s/server.%d/zoo.cfg"):format(dir, ODD, index) })
     return { port = port, connect_string = "127.0.0.1:" .. port }
   end
 
@@ -82,7 +83,7 @@ describe("zklua server --to-ensemble #once", function()
       hosts[i] = ("127.0.0.1:%d:%d:%d"):format(ports[i], apache.unused_port(),
         apache.unused_port())
     end
-    local result = run(table.concat(hosts, ","), dir .. "/data", dir .. "/out")
+    local result = run(table.concat(hosts, ","), dir .. "/data", dir .. "/" .. ODD)
     assert.equal(0, result.code, result.stderr)
     assert.truthy(result.stdout:find("as of zxid 0x" .. zxid, 1, true), result.stdout)
     local members = {}
@@ -130,6 +131,11 @@ describe("zklua server --to-ensemble #once", function()
     { hosts = "a,[::1", message = "the bracket is not closed" },
     { hosts = "a,b\nserver.9=c", message = "is no host" },
     { hosts = "a,b;c", message = "is no host" },
+    { hosts = "a,b\195\164", message = "is no host" },
+    { hosts = "a,b,a", message = "a:2181 is there twice" },
+    { hosts = "a,b:1:2:3,B:1:4:5", message = "B:1 is there twice" },
+    { hosts = "a:1:2:3,a:4:5:2", message = "a:2 is there twice" },
+    { hosts = "a:1:2:2,b", message = "a:2 is there twice" },
     { hosts = ("h,"):rep(31) .. "h", message = "at most 31 hosts" },
   }) do
     it("refuses the hosts " .. case.hosts:sub(1, 20), function()
@@ -146,6 +152,37 @@ describe("zklua server --to-ensemble #once", function()
     local result = run("a,b,c", dir .. "/data", dir .. "/out")
     assert.equal(1, result.code)
     assert.truthy(result.stderr:find("/out: File exists", 1, true), result.stderr)
+  end)
+
+  -- What the file system says below dir, but for the directory itself, which was opened.
+  local function content()
+    local pipe = io.popen("cd '" .. dir .. "' && find . -path ./data -prune -o -print | sort")
+    local text = pipe:read("*a")
+    pipe:close()
+    return text
+  end
+
+  it("leaves nothing behind when it fails on its way", function()
+    fill()
+    local before = content()
+    for blocks = 0, 16 do -- of half a kilobyte: less than the data
+      local result = program.run({ "sh", "-c", 'ulimit -f "$0"; exec "$@"', tostring(blocks),
+        ZKLUA, "server", "--to-ensemble", "a,b,c", dir .. "/data", dir .. "/out" })
+      assert.equal(1, result.code, result.stdout)
+      assert.truthy(result.stderr:find("File too large", 1, true), result.stderr)
+      assert.equal(before, content())
+    end
+    assert.equal(1, run("a,b,c", dir .. "/data", dir .. "/\255").code) -- no text
+    assert.equal(before, content())
+    assert.equal(0, run("a,b,c", dir .. "/data", dir .. "/out").code)
+  end)
+
+  it("writes a zoo.cfg that is read as it was meant", function()
+    fill()
+    local out = dir .. "/\\a\tb\195\164\240\159\154\128 #=:\n!"
+    assert.equal(0, run("a,b,c", dir .. "/data", out).code)
+    local result = program.run({ ZKLUA, "server", "--check", out .. "/server.3/zoo.cfg" })
+    assert.equal(0, result.code, result.stderr)
   end)
 
   it("refuses a directory that a server holds, or that is none", function()

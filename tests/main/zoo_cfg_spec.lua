@@ -19,6 +19,10 @@ local BAD = {
   -- the syntax
   { text = "a\\u12=1\n" .. GOOD, line = 1, message = "\\u needs four hexadecimal digits" },
   { "a=\\ud800", "\\u names no character" },
+  { "a=\\ud83d!", "\\u names no character" },
+  { "a=\\ud83d\\u0041", "\\u names no character" },
+  { "a=\\ud83d\\u41", "\\u needs four hexadecimal digits" },
+  { "a=\\ude80\\ud83d", "\\u names no character" },
   { "a=\\u0000", "\\u names no character" },
   { "a=\0", "a NUL byte" },
   { text = "# c\r\n\r\n! c\r\n  nonsense = 1\r\n" .. GOOD, line = 4,
@@ -28,6 +32,7 @@ local BAD = {
   { "non\\\n   sense=1\n\nworse=1", "unknown key 'nonsense'" },
   { text = GOOD .. "non\\\n   sense=1\n\nworse=1\n", line = 6, message = "unknown key 'worse'" },
   { "n\\=\\:\\ \\t\\u00e4\\u20ac=1", "unknown key 'n=: \t\195\164\226\130\172'" },
+  { "\\ud83d\\ude80=1", "unknown key '\240\159\154\128'" },
   { "=1", "unknown key ''" },
   -- what is missing or does not go together
   { text = "", message = "dataDir is not set" },
