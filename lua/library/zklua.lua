@@ -948,7 +948,8 @@ function Held:valid(options) end
 function Held:sleep(seconds) end
 
 --- `c:set`, in one transaction with a check that we still hold it.
---- Codes: as `c:set`, and LOST when we do not.
+--- Codes: as `c:set`, and LOST when we do not. Lost while the answer was awaited, it may have
+--- happened, at a time when we did hold it.
 ---@param path string
 ---@param data string|zklua.Null
 ---@param options zklua.SetOptions|nil  without `create`

@@ -24,6 +24,12 @@ local PASSING = { CONNECTIONLOSS = true, SESSIONMOVED = true, THROTTLEDOP = true
   REQUESTTIMEOUT = true, NOTREADONLY = true }
 own.PASSING = PASSING
 
+-- After these a clean-up, which nobody waits for any more, is tried again as well: its time was up
+-- before it had a connection, or an answer.
+local function tried_again(code)
+  return PASSING[code] or code == "TIMEOUT" or code == "NOTCONNECTED"
+end
+
 -- A write that ends in one of these may have happened.
 local MAYBE = { CONNECTIONLOSS = true, TIMEOUT = true, CANCELLED = true, REQUESTTIMEOUT = true }
 own.MAYBE = MAYBE
@@ -248,7 +254,7 @@ end
 local function sweep(client, node)
   while node.life.alive and not client._session.closed do
     local ok, _, code = delete_all(client, node, FOREVER)
-    if ok or not PASSING[code] then
+    if ok or not tried_again(code) then
       return
     end
     own.pause(client)
@@ -273,7 +279,7 @@ function own.remove(client, node)
     local ok, message, code = client.runtime:shield(delete_all, client, node, PATIENCE)
     if ok or not life.alive then
       return true
-    elseif not PASSING[code] and code ~= "TIMEOUT" then
+    elseif not tried_again(code) then
       return nil, message, code
     end
   end

@@ -109,6 +109,19 @@ function Process:print(stream, text)
   self.world:trace(self.name, text)
 end
 
+--- The ids of its sessions that are connected, in the order of their ids.
+function Process:sessions()
+  local list = {}
+  for session in pairs(self.runtime.sessions) do
+    local life = session.life
+    if life and life.connected and life.id then
+      list[#list + 1] = life.id
+    end
+  end
+  table.sort(list)
+  return list
+end
+
 --- All that it wrote to a stream.
 ---@param stream string|nil  default "stdout"
 function Process:text(stream)
