@@ -65,7 +65,8 @@ describe("zklua server --to-ensemble #once", function()
   end
 
   local function start_apache(index, port)
-    running[#running + 1] = program.start({ "env", "LC_ALL=C.UTF-8", "java", "-cp", CLASS_PATH, "-Xmx96m",
+    running[#running + 1] = program.start({ "env", "LC_ALL=C.UTF-8", "java",
+      "-cp", CLASS_PATH, "-Xmx96m",
       "-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1",
       "-Djava.net.preferIPv4Stack=true", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
       "-Dzookeeper.admin.enableServer=false", "-Dzookeeper.fastleader.maxNotificationInterval=1000",
