@@ -1229,7 +1229,8 @@ function Queue:close() end
 local Item = {}
 
 --- Done with it: gone from the queue. Codes: LOST (the lease was; another may have it), and a
---- call's. Connection loss is looked into: true and LOST are certain.
+--- call's. Connection loss is looked into: true is certain. After LOST the item may be gone by our
+--- own doing at the last moment, or come to another.
 ---@return true|nil
 ---@return string|nil message
 ---@return zklua.Code|nil code

@@ -61,6 +61,7 @@ function M.start(world, options)
     failure = nil, -- the traceback of what ended it
     status = nil, -- once it has ended: a number, or "killed"
     errors = {}, -- tracebacks of tasks that nobody waited for
+    on_exit = nil, -- called with the process when it has ended, in whatever way
   }, Process)
   self.core = core.simulate({
     seed = core.mix(world.seed, self.name, world.starts),
@@ -140,6 +141,9 @@ function Process:exit(status)
     self.status = status == true and 0 or status == false and 1 or status or 0
     self.world:trace(self.name, "exit " .. tostring(self.status))
     self.scheduler.stop()
+    if self.on_exit then
+      self:on_exit()
+    end
   end
   if coroutine.running() and self.scheduler.waiting() == "park" then
     coroutine.yield() -- and is never resumed

@@ -1,0 +1,20 @@
+-- The patterns while things go wrong, by seeds: see the trial of each.
+local SEEDS = tonumber(os.getenv("ZKLUA_SEEDS")) or 40
+
+for _, pattern in ipairs({ "lock", "queue", "election" }) do
+  local trial = require("sim." .. pattern .. "_trial")
+
+  describe("the " .. pattern, function()
+    it(("keeps its promises through %d seeds"):format(SEEDS), function()
+      for seed = 1, SEEDS do
+        local ok, message = trial(seed)
+        assert.is_true(ok, ("%s: tools/sim %s %d"):format(tostring(message), pattern, seed))
+      end
+    end)
+
+    it("does the same again for the same seed", function()
+      local first, second = select(3, trial(7)), select(3, trial(7))
+      assert.equal(first.world.hash, second.world.hash)
+    end)
+  end)
+end
