@@ -85,7 +85,10 @@ end
 local Run = {}
 Run.__index = Run
 
+-- Servers that are given are the same whatever the setup, and have one janitor, whom four-letter
+-- words count.
 local function arena(self, setup)
+  setup = self.given and "full" or setup
   if not self.arenas[setup] then
     local pair = {}
     for i, word in ipairs(self.words) do
