@@ -50,7 +50,8 @@ end
 return function(dir)
   local library = dir .. "/slow_disk"
   write(library .. ".c", SOURCE)
-  assert(os.execute(("cc -shared -fPIC -o '%s.so' '%s.c'"):format(library, library)))
+  assert(os.execute(("unset LD_PRELOAD; cc -shared -fPIC -o '%s.so' '%s.c'"):format(library,
+    library)))
   return setmetatable({
     file = dir .. "/slow_disk.hold",
     env = {

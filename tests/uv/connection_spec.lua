@@ -77,7 +77,8 @@ describe("a connection of the server", function()
     local source = assert(io.open(dir .. "/wide.c", "w"))
     source:write(WIDE_SOCKETS)
     source:close()
-    assert(os.execute(("cc -shared -fPIC -o '%s/wide.so' '%s/wide.c'"):format(dir, dir)))
+    assert(os.execute(("unset LD_PRELOAD; cc -shared -fPIC -o '%s/wide.so' '%s/wide.c'"):format(
+      dir, dir)))
     serve({ LD_PRELOAD = dir .. "/wide.so " .. (os.getenv("LD_PRELOAD") or ""),
       ASAN_OPTIONS = "verify_asan_link_order=0" })
     local link = open()
