@@ -1,20 +1,8 @@
 -- The scheduler of virtual time meets the contract.
 local contract = require("scheduler.contract")
 local net = require("zklua.scheduler.sim_net")
+local run = require("scheduler.run")
 local schedulers = require("zklua.scheduler.sim")
-
-local function run(scheduler, fn)
-  local done, failure = scheduler.event(), nil
-  scheduler.spawn(function()
-    local ok, message = pcall(fn)
-    failure = not ok and message or nil
-    done:set()
-  end)
-  assert(done:wait(scheduler.now() + 20), "the test does not come to an end")
-  if failure then
-    error(failure, 0)
-  end
-end
 
 local function listen(scheduler)
   local echo = schedulers.new({ world = scheduler.world, name = "echo" })

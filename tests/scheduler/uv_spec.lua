@@ -2,20 +2,8 @@
 local child = require("support.child")
 local uv = require("luv")
 local contract = require("scheduler.contract")
+local run = require("scheduler.run")
 local schedulers = require("zklua.scheduler.uv")
-
-local function run(scheduler, fn)
-  local done, failure = scheduler.event(), nil
-  scheduler.spawn(function()
-    local ok, message = pcall(fn)
-    failure = not ok and message or nil
-    done:set()
-  end)
-  assert(done:wait(scheduler.now() + 20), "the test does not come to an end")
-  if failure then
-    error(failure, 0)
-  end
-end
 
 local function listen()
   local server = uv.new_tcp()
