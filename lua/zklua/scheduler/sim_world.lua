@@ -13,7 +13,13 @@ local M = {}
 --- Text that is kept of a trace, so that a failure can be told as a story; older lines go.
 local LINES_MAX = 10000
 
----@param options { seed: integer|nil, lines: boolean|nil }|nil  lines: keep the trace as text
+---@class zklua.sim.world.Options
+---@field seed integer|nil
+---@field lines boolean|nil  keep the trace as text
+---@field chunks table|nil   what processes have compiled, by file: share it between many worlds, and
+---  each file is compiled once
+
+---@param options zklua.sim.world.Options|nil
 function M.new(options)
   options = options or {}
   return setmetatable({
@@ -23,6 +29,7 @@ function M.new(options)
     drawn = {}, -- entity -> how many numbers it has had
     hash = 0, -- of all that was traced
     lines = options.lines and {} or nil,
+    chunks = options.chunks,
     line_count = 0,
   }, World)
 end

@@ -43,13 +43,23 @@ local function read_file(name)
   return text
 end
 
---- A file as a function whose globals are `env`; or nil, message.
-function M.load_file(env, name)
+--- A file as a function whose globals are `env`; or nil, message. `chunks`: name -> what was
+--- compiled before, for whoever loads the same files for many processes.
+function M.load_file(env, name, chunks)
+  local chunk = chunks and chunks[name]
+  if chunk then
+    return load_in(env, chunk, "@" .. name)
+  end
   local text, message = read_file(name)
   if not text then
     return nil, message
   end
-  return load_in(env, text:gsub("^#[^\n]*", ""), "@" .. name)
+  local fn
+  fn, message = load_in(env, text:gsub("^#[^\n]*", ""), "@" .. name)
+  if fn and chunks then
+    chunks[name] = string.dump(fn)
+  end
+  return fn, message
 end
 
 local function add_loading(env)
@@ -67,7 +77,7 @@ local function add_loading(env)
 end
 
 -- `preload` are modules that are given; others are files found on the real path.
-local function add_require(env, preload)
+local function add_require(env, preload, chunks)
   local loaded = {}
   env.package = { loaded = loaded, preload = preload, path = package.path, cpath = "",
     config = package.config }
@@ -88,7 +98,7 @@ local function add_require(env, preload)
           :format(name), 2)
       end
       local message
-      loader, message = M.load_file(env, file)
+      loader, message = M.load_file(env, file, chunks)
       if not loader then
         error(message, 2)
       end
@@ -191,7 +201,7 @@ function M.new(process, preload)
   preload["zklua.core"] = function()
     return process.core
   end
-  add_require(env, preload)
+  add_require(env, preload, process.world.chunks)
   return env
 end
 
