@@ -16,8 +16,6 @@ local LINES_MAX = 10000
 ---@class zklua.sim.world.Options
 ---@field seed integer|nil
 ---@field lines boolean|nil  keep the trace as text
----@field chunks table|nil   what processes have compiled, by file: share it between many worlds, and
----  each file is compiled once
 
 ---@param options zklua.sim.world.Options|nil
 function M.new(options)
@@ -29,7 +27,6 @@ function M.new(options)
     drawn = {}, -- entity -> how many numbers it has had
     hash = 0, -- of all that was traced
     lines = options.lines and {} or nil,
-    chunks = options.chunks,
     line_count = 0,
   }, World)
 end

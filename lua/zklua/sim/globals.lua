@@ -1,5 +1,6 @@
 --- The global variables of a simulated process: the standard library, without what would reach out
 --- of the simulation. Time is the process's, chance the world's, and output goes to the process.
+local code = require "zklua.sim.code"
 
 local M = {}
 
@@ -33,51 +34,22 @@ local function load_in(env, chunk, name, mode)
   return load(chunk, name, mode or "bt", env)
 end
 
-local function read_file(name)
-  local file, message = io.open(name, "rb")
-  if not file then
-    return nil, message
-  end
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
---- A file as a function whose globals are `env`; or nil, message. `chunks`: name -> what was
---- compiled before, for whoever loads the same files for many processes.
-function M.load_file(env, name, chunks)
-  local chunk = chunks and chunks[name]
-  if chunk then
-    return load_in(env, chunk, "@" .. name)
-  end
-  local text, message = read_file(name)
-  if not text then
-    return nil, message
-  end
-  local fn
-  fn, message = load_in(env, text:gsub("^#[^\n]*", ""), "@" .. name)
-  if fn and chunks then
-    chunks[name] = string.dump(fn)
-  end
-  return fn, message
-end
-
 local function add_loading(env)
   function env.load(chunk, name, mode, other)
     return load_in(other or env, chunk, name, mode)
   end
   env.loadstring = env.load
   function env.loadfile(name)
-    return M.load_file(env, name)
+    return code.load_file(name, env)
   end
   function env.dofile(name)
-    local fn, message = M.load_file(env, name)
+    local fn, message = code.load_file(name, env)
     return (fn or error(message, 2))()
   end
 end
 
 -- `preload` are modules that are given; others are files found on the real path.
-local function add_require(env, preload, chunks)
+local function add_require(env, preload)
   local loaded = {}
   env.package = { loaded = loaded, preload = preload, path = package.path, cpath = "",
     config = package.config }
@@ -92,13 +64,18 @@ local function add_require(env, preload, chunks)
     end
     local loader = preload[name]
     if not loader then
-      local file = package.searchpath(name, env.package.path)
+      local ours = name:find("^zklua%.")
+      local file = ours or package.searchpath(name, env.package.path)
       if not file then
         error(("module '%s' is not to be had in a simulation: modules are Lua files on package.path")
           :format(name), 2)
       end
       local message
-      loader, message = M.load_file(env, file, chunks)
+      if ours then
+        loader, message = code.load_library(name, env.package.path, env)
+      else
+        loader, message = code.load_file(file, env)
+      end
       if not loader then
         error(message, 2)
       end
@@ -201,7 +178,7 @@ function M.new(process, preload)
   preload["zklua.core"] = function()
     return process.core
   end
-  add_require(env, preload, process.world.chunks)
+  add_require(env, preload)
   return env
 end
 

@@ -1,5 +1,6 @@
 --- A simulated process: a program with globals, modules, clock and sessions of its own. Many of
 --- them live in one Lua state and know nothing of each other but what the network tells.
+local code = require "zklua.sim.code"
 local globals = require "zklua.sim.globals"
 local schedulers = require "zklua.scheduler.sim"
 local core = require "zklua.core"
@@ -27,7 +28,7 @@ local function load_program(self, options)
   if options.main then
     return options.main
   end
-  local program, message = globals.load_file(self.globals, options.file)
+  local program, message = code.load_file(options.file, self.globals)
   if not program then
     error(message, 3)
   end
