@@ -19,12 +19,13 @@ Member.__index = Member
 
 local M = {}
 
--- The node is there and ours: true. nil, message, code otherwise.
+-- The node is there and ours: true. nil, message, code otherwise. Asks for nothing any more once
+-- it is closed: the sweep of `close` goes behind all that was asked before, and ahead of the rest.
 local function make(self, deadline)
   local client, path = self._client, self._path
   local life = client:lifetime()
   local limit = { deadline = deadline }
-  while true do
+  while not self._closed do
     local made, stat, code =
       client:create(path, self._data, { ephemeral = true, deadline = deadline })
     if made then
@@ -54,6 +55,7 @@ local function make(self, deadline)
       end
     end
   end
+  return nil, ("CLOSED: the member %s was closed"):format(path), "CLOSED"
 end
 
 -- Looks after every change of the node and of the session, and makes it again.
@@ -63,7 +65,7 @@ local function keep(self)
   while not self._closed do
     local stat, _, code = client:exists(self._path, read)
     if self._closed then
-      return
+      break
     elseif stat and stat.ephemeral_owner == client:lifetime().id then
       wake:wait()
     elseif code and code ~= "NONODE" then
@@ -78,6 +80,7 @@ local function keep(self)
       end
     end
   end
+  client:unwatch(self._path, nil, wake) -- its own, or of a look that was under way
 end
 
 ---@param options { timeout: number|nil }|nil  of the first creation
@@ -132,7 +135,6 @@ function Member:close()
     return true
   end
   self._closed = true
-  self._client:unwatch(self._path, nil, self._wake)
   self._wake:set()
   return self:_sweep()
 end
