@@ -72,8 +72,5 @@ return function(seed, lines)
   for i = 1, trial.world:pick("election", 3, 6) do
     trial:start("candidate-" .. i, candidate(trial, "candidate-" .. i))
   end
-  local ok, message = trial:run(function()
-    return judge(trial)
-  end)
-  return ok, message, trial
+  return trial:run(judge)
 end

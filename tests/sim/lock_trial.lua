@@ -90,8 +90,5 @@ return function(seed, lines)
   for i = 1, count do
     trial:start("worker-" .. i, worker(trial, "worker-" .. i))
   end
-  local ok, message = trial:run(function()
-    return judge(trial)
-  end)
-  return ok, message, trial
+  return trial:run(judge)
 end

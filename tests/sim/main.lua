@@ -27,6 +27,7 @@ for i = 0, count - 1 do
   end
   if not ok then
     failed = failed + 1
+    message = single and message or message:match("^[^\n]*") -- of an error, the traceback is the story's
     print(("%s: tools/sim %s %d"):format(message, pattern, seed + i))
   end
 end

@@ -99,8 +99,5 @@ return function(seed, lines)
   for i = 1, trial.world:pick("queue", 2, 4) do
     trial:start("consumer-" .. i, consumer(trial, "consumer-" .. i))
   end
-  local ok, message = trial:run(function()
-    return judge(trial)
-  end)
-  return ok, message, trial
+  return trial:run(judge)
 end

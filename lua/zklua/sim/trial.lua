@@ -1,8 +1,10 @@
 --- A trial: programs against a server while things go wrong, then not any more, then the judgement.
 ---
---- What goes wrong, when and to whom follows from the seed alone. Three phases: faults; healing,
---- after which every program has to come to its end within a bounded time; the audit, by whoever
---- wrote the trial, on what the server holds. A trial that fails is had again by its seed.
+--- What goes wrong, when and to whom follows from the seed alone. Four phases: faults; healing,
+--- after which every program has to do what is left within a bounded time; the audit, by whoever
+--- wrote the trial, on what the server holds; and the end, when the programs close what they have
+--- open, and no watch, task or request of theirs may be left. A trial that fails is had again by
+--- its seed.
 local nets = require "zklua.scheduler.sim_net"
 local processes = require "zklua.sim.process"
 local servers = require "zklua.sim.server"
@@ -14,6 +16,7 @@ Trial.__index = Trial
 local M = {}
 
 local CHANCE = "faults"
+local CLOSING_TIME = 10 -- seconds for what is open to be closed
 
 ---@class zklua.sim.trial.Options
 ---@field seed integer
@@ -37,7 +40,9 @@ function M.new(options)
     session_timeout = options.session_timeout or 6,
     patience = options.patience or 60,
     counts = {}, -- fault -> how often
+    coming = 0, -- processes that take the place of one that was killed, and have not begun
     healing = false,
+    closing = false,
   }, Trial)
   self.kinds = self:choose(options.faults or M.KINDS)
   return self
@@ -54,17 +59,26 @@ function Trial:choose(kinds)
   return chosen[1] and chosen or kinds
 end
 
---- A program that belongs to the trial. When `main(zk)` has returned, its work is done, but the
---- process and what it returned (its client) stay until the audit is over: a node that is left then
---- is left for good.
+--- A program that belongs to the trial. When `main(zk, name)` has returned, its work is done, but the
+--- process and what it returned, its client, stay until all is over: a node that is left then is left
+--- for good. A second result is called when the audit is over, to close what is still open.
 ---@param name string
----@param main fun(zk: table): any
-function Trial:start(name, main)
+---@param main fun(zk: table, name: string): any, function|nil
+---@param options { replaced: boolean|nil }|nil  a new process does the same when this one is killed
+function Trial:start(name, main, options)
   local process
   process = processes.start(self.world, {
     name = name,
     main = function(zk)
-      process.kept = main(zk) or true
+      local client, close = main(zk, name)
+      process.kept = client or true
+      while not self.closing do
+        zk.sleep(1)
+      end
+      if close then
+        close()
+      end
+      process.closed = true
       while not self.over do
         zk.sleep(1)
       end
@@ -73,6 +87,13 @@ function Trial:start(name, main)
     connect = { session_timeout = self.session_timeout, log = function() end },
   })
   self.processes[#self.processes + 1] = process
+  if options and options.replaced then
+    function process.on_exit()
+      if process.status == "killed" then
+        self:replace(name, main, options)
+      end
+    end
+  end
   return process
 end
 
@@ -104,6 +125,16 @@ end
 
 local function later(self, time, fn)
   self.world:at(self.world.time + time, fn)
+end
+
+-- The one that comes has a name of its own: "party-1", "party-1.2", "party-1.3".
+function Trial:replace(name, main, options)
+  local base, count = name:match("^(.-)%.(%d+)$")
+  self.coming = self.coming + 1
+  later(self, seconds(self, 0.1, self.session_timeout), function()
+    self.coming = self.coming - 1
+    self:start(("%s.%d"):format(base or name, (count or 1) + 1), main, options)
+  end)
 end
 
 local FAULTS = {
@@ -188,6 +219,9 @@ end
 
 -- Whether every program has done its work, or cannot any more.
 local function all_done(self)
+  if self.coming > 0 then
+    return false
+  end
   for _, process in ipairs(self.processes) do
     if process.status == nil and not process.kept then
       return false
@@ -222,10 +256,46 @@ local function verdict(self)
   return true
 end
 
---- Carries it out, and lets `audit()` judge what is left when all is quiet: true, or nil and what
---- went wrong.
----@param audit fun(): boolean|nil, string|nil
-function Trial:run(audit)
+-- Who has not closed what it had open, or has left something behind on its own side.
+local function left_in(process)
+  if process.status ~= nil then
+    return nil
+  elseif not process.closed then
+    return "does not come to an end of closing"
+  end
+  for _, task in pairs(process.runtime.tasks) do
+    if task ~= process.main then
+      return ("has left the task %s"):format(task:label())
+    end
+  end
+  for session in pairs(process.runtime.sessions) do
+    local info = session.life.core:info()
+    if info.watches > 0 or info.pending > 0 then
+      return ("has %d watches and %d requests left"):format(info.watches, info.pending)
+    end
+  end
+end
+
+-- Nothing may be left when all is closed and the clients are still there. What only the collector
+-- keeps is nothing.
+local function leftovers(self)
+  collectgarbage()
+  collectgarbage()
+  for _, process in ipairs(self.processes) do
+    local left = left_in(process)
+    if left then
+      return nil, ("%s %s"):format(process.name, left)
+    end
+  end
+  local count = self.server.core:info().watches
+  if count > 0 then
+    return nil, ("%d watches are left at the server"):format(count)
+  end
+  return true
+end
+
+-- Faults, then none, until every program has done its work or has had its time.
+local function go_on(self)
   local world = self.world
   later(self, seconds(self, 0, self.pause), function()
     next_fault(self)
@@ -238,17 +308,39 @@ function Trial:run(audit)
   while world.time < deadline and not all_done(self) do
     world:run(world.time + 0.25)
   end
+end
+
+local function judge(self, audit, audit_closed)
+  local world = self.world
   local ok, message = verdict(self)
   if ok then
     world:run(world.time + 3 * self.session_timeout) -- the sessions of the dead end
-    ok, message = audit()
+    ok, message = audit(self)
   end
+  self.closing = true
+  world:run(world.time + CLOSING_TIME)
+  if ok then
+    ok, message = leftovers(self)
+  end
+  if ok and audit_closed then
+    ok, message = audit_closed(self)
+  end
+  return ok, message
+end
+
+--- Carries it out, and lets `audit(trial)` judge when all is quiet, and `audit_closed(trial)` when
+--- all is closed: true, or nil and what went wrong; and the trial.
+---@param audit fun(trial: table): boolean|nil, string|nil
+---@param audit_closed (fun(trial: table): boolean|nil, string|nil)|nil
+function Trial:run(audit, audit_closed)
+  go_on(self)
+  local ok, message = judge(self, audit, audit_closed)
   self.over = true
-  world:run(world.time + 10)
+  self.world:run(self.world.time + CLOSING_TIME)
   if ok then
     ok, message = verdict(self)
   end
-  return ok, message
+  return ok, message, self
 end
 
 --- Runs `look(c)` in a program of its own, with a client, and gives what it returns.
