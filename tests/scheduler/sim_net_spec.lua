@@ -24,6 +24,40 @@ describe("a world", function()
     assert.same({ "a@1", "b@1", "late@1.25", "c@2" }, order)
   end)
 
+  it("does at one instant what was due first, then what was asked for meanwhile", function()
+    local world, order = worlds.new(), {}
+    local own = { fn = function() order[#order + 1] = "own" end }
+    world:at(1, function()
+      order[#order + 1] = "first"
+      world:post(own)
+      world:post(own) -- waits already
+      world:at(1, function() order[#order + 1] = "asked" end)
+      world:cancel(world:at(1, error))
+    end)
+    world:at(1, function() order[#order + 1] = "second" end)
+    world:run(1)
+    assert.same({ "first", "second", "own", "asked" }, order)
+    world:post(own)
+    world:cancel(own)
+    assert.is_false(world:step())
+  end)
+
+  it("says who does not let time go on", function()
+    local world, count = worlds.new({ instant_max = 1000 }), 0
+    local function again()
+      count = count + 1
+      world:at(world.time, again)
+    end
+    for i = 1, 3000 do
+      world:at(i / 1000, function() end) -- many, but not at one instant
+    end
+    world:run(3)
+    world:at(4, again)
+    assert.error_matches(function() world:run(5) end,
+      "1000 events at 4.000000 s of virtual time.*the last is .*sim_net_spec.lua:%d+$")
+    assert.equal(1000, count)
+  end)
+
   it("does nothing early, on whole microseconds", function()
     local world = worlds.new()
     for i = 1, 2000 do

@@ -49,7 +49,8 @@ function M.new(options)
   local later = {} -- those that run after the next poll
   local heap = timers.new() -- events whose wait has a deadline
   local owned = setmetatable({}, { __mode = "k" }) -- the coroutines made here
-  local turning, pending = false, nil -- pending: the next turn, in the world's queue
+  local turning = false
+  local soon, armed = {}, nil -- the turn at this instant, and the next that is due later
   local now = core.now
 
   local function report(message, trace)
@@ -62,16 +63,15 @@ function M.new(options)
   local turn -- forward
 
   local function turn_at(time)
-    if scheduler.stopped or turning then
+    if scheduler.stopped then
       return
-    end
-    if pending then
-      if pending.deadline <= time then
-        return
+    elseif armed and armed.index then
+      if armed.deadline <= time then
+        return -- sooner than needed does no harm
       end
-      world:cancel(pending)
+      world:cancel(armed)
     end
-    pending = world:at(time, turn)
+    armed = world:at(time, turn)
   end
 
   local MAIN = {} -- stands for the main thread as a waiter
@@ -79,7 +79,9 @@ function M.new(options)
   local function make_ready(co)
     ready[tail] = co
     tail = tail + 1
-    turn_at(world.time)
+    if not turning and not scheduler.stopped then
+      world:post(soon)
+    end
   end
 
   local function wake(event, woken)
@@ -112,7 +114,6 @@ function M.new(options)
   local paused_until = 0
 
   function turn()
-    pending = nil
     if world.time < paused_until then
       turn_at(paused_until)
       return
@@ -138,6 +139,7 @@ function M.new(options)
       turn_at(first.deadline)
     end
   end
+  soon.fn = turn
 
   -- Waiting ------------------------------------------------------------------
 
@@ -188,17 +190,18 @@ function M.new(options)
     elseif self.waiter then
       error("an event has one waiter at a time", 2)
     end
-    local mode, reason = scheduler.waiting()
-    if not mode then
-      error("cannot wait " .. reason, 2)
+    local co, main = running()
+    local parks = co and not main
+    if parks and not owned[co] or not parks and turning then
+      error("cannot wait " .. select(2, scheduler.waiting()), 2)
     elseif deadline then
       if deadline <= now() then
         return false
       end
       timers.insert(heap, self, deadline)
     end
-    if mode == "park" then
-      self.waiter = running()
+    if parks then
+      self.waiter = co
       yield()
       return self.woken
     end
@@ -261,8 +264,9 @@ function M.new(options)
   function scheduler.stop()
     if not scheduler.stopped then
       scheduler.stopped = true
-      if pending then
-        world:cancel(pending)
+      world:cancel(soon)
+      if armed then
+        world:cancel(armed)
       end
       net.detach(scheduler)
     end

@@ -13,9 +13,13 @@ local M = {}
 --- Text that is kept of a trace, so that a failure can be told as a story; older lines go.
 local LINES_MAX = 10000
 
+--- Events at one instant: more are a circle that lets no time pass.
+local INSTANT_MAX = 1000000
+
 ---@class zklua.sim.world.Options
 ---@field seed integer|nil
 ---@field lines boolean|nil  keep the trace as text
+---@field instant_max integer|nil  events at one instant of virtual time before it is an error
 
 ---@param options zklua.sim.world.Options|nil
 function M.new(options)
@@ -23,7 +27,10 @@ function M.new(options)
   return setmetatable({
     seed = options.seed or 0,
     time = 0, -- seconds since the beginning
-    due = timers.new(),
+    due = timers.new(), -- later
+    soon = {}, soon_head = 1, soon_tail = 1, -- at this instant, in order
+    instant_count = 0, -- events carried out at it
+    instant_max = options.instant_max or INSTANT_MAX,
     drawn = {}, -- entity -> how many numbers it has had
     hash = 0, -- of all that was traced
     lines = options.lines and {} or nil,
@@ -37,45 +44,95 @@ end
 --- when that is over. The result is for `cancel`.
 function World:at(time, fn, ...)
   local event = { fn = fn, count = select("#", ...), ... }
-  local whole = self.time
-  if time > whole then
+  if time <= self.time then
+    self:post(event)
+  else
     local count = math.ceil(time * 1e6)
-    whole = count / 1e6 >= time and count / 1e6 or (count + 1) / 1e6 -- `time` may be between two
+    local whole = count / 1e6
+    timers.insert(self.due, event, whole >= time and whole or (count + 1) / 1e6)
   end
-  timers.insert(self.due, event, whole)
   return event
+end
+
+--- event.fn() now, behind what is due already: for whoever has an event of his own, to be used
+--- again and again. One that is waiting is left where it is.
+function World:post(event)
+  if not event.soon then
+    event.soon = true
+    self.soon[self.soon_tail] = event
+    self.soon_tail = self.soon_tail + 1
+  end
 end
 
 --- Takes an event out; one that was carried out is left as it is.
 function World:cancel(event)
+  event.soon = false
   if event.index then
     timers.remove(self.due, event)
   end
+end
+
+local function endless(self, event)
+  local info = debug.getinfo(event.fn, "S")
+  error(("%d events at %.6f s of virtual time, and more are due: time does not go on; the last is %s:%d")
+    :format(self.instant_max, self.time, info.short_src, info.linedefined), 0)
+end
+
+-- What is due next: what fell due when this instant began, then what was asked for since.
+local function take(self)
+  local first = self.due[1]
+  if first and first.deadline <= self.time then
+    timers.remove(self.due, first)
+    return first
+  end
+  while self.soon_head < self.soon_tail do
+    local event = self.soon[self.soon_head]
+    self.soon[self.soon_head] = nil
+    self.soon_head = self.soon_head + 1
+    if event.soon then
+      event.soon = false
+      return event
+    end
+  end
+  if first then
+    timers.remove(self.due, first)
+    self.time = first.deadline
+    self.instant_count = 0
+  end
+  return first
 end
 
 local unpack = table.unpack or unpack
 
 --- Carries out what is due next; false when nothing ever is.
 function World:step()
-  local event = timers.first(self.due)
+  local event = take(self)
   if not event then
     return false
   end
-  timers.remove(self.due, event)
-  self.time = event.deadline
-  event.fn(unpack(event, 1, event.count))
+  self.instant_count = self.instant_count + 1
+  if self.instant_count > self.instant_max then
+    endless(self, event)
+  elseif (event.count or 0) == 0 then
+    event.fn()
+  else
+    event.fn(unpack(event, 1, event.count))
+  end
   return true
 end
 
 --- Goes on until `time`, or until nothing is due any more.
 function World:run(time)
-  local first = timers.first(self.due)
-  while first and first.deadline <= time do
+  while true do
+    local first = self.due[1]
+    if self.soon_head == self.soon_tail and not (first and first.deadline <= time) then
+      break
+    end
     self:step()
-    first = timers.first(self.due)
   end
   if self.time < time then
     self.time = time
+    self.instant_count = 0
   end
 end
 

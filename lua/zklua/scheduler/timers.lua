@@ -5,45 +5,40 @@
 --- deadlines come out in the order they went in.
 local timers = {}
 
-local function before(a, b)
-  if a.deadline ~= b.deadline then
-    return a.deadline < b.deadline
-  end
-  return a.order < b.order
-end
-
 local function put(heap, index, object)
   heap[index] = object
   object.index = index
 end
 
+-- Both compare in place: a function for it would cost more than all the rest.
 local function rise(heap, object, index)
+  local deadline, order = object.deadline, object.order
   while index > 1 do
-    local parent = (index - index % 2) / 2
-    if not before(object, heap[parent]) then
+    local at = (index - index % 2) / 2
+    local parent = heap[at]
+    if deadline > parent.deadline or deadline == parent.deadline and order > parent.order then
       break
     end
-    put(heap, index, heap[parent])
-    index = parent
+    put(heap, index, parent)
+    index = at
   end
   put(heap, index, object)
 end
 
 local function sink(heap, object, index)
-  local size = heap.size
-  while true do
-    local child = 2 * index
-    if child > size then
+  local size, deadline, order = heap.size, object.deadline, object.order
+  while 2 * index <= size do
+    local at = 2 * index
+    local child, other = heap[at], heap[at + 1]
+    if other and (other.deadline < child.deadline
+      or other.deadline == child.deadline and other.order < child.order) then
+      at, child = at + 1, other
+    end
+    if deadline < child.deadline or deadline == child.deadline and order < child.order then
       break
     end
-    if child < size and before(heap[child + 1], heap[child]) then
-      child = child + 1
-    end
-    if not before(heap[child], object) then
-      break
-    end
-    put(heap, index, heap[child])
-    index = child
+    put(heap, index, child)
+    index = at
   end
   put(heap, index, object)
 end
@@ -76,7 +71,9 @@ function timers.remove(heap, object)
   object.index = nil
   if last ~= object then
     sink(heap, last, index)
-    rise(heap, last, last.index)
+    if last.index == index then
+      rise(heap, last, index)
+    end
   end
 end
 
