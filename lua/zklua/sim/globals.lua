@@ -7,7 +7,7 @@ local M = {}
 local PLAIN = {
   "_VERSION", "assert", "collectgarbage", "error", "getmetatable", "ipairs", "next", "pairs", "pcall",
   "rawequal", "rawget", "rawlen", "rawset", "select", "setmetatable", "tonumber", "tostring", "type",
-  "unpack", "warn", "xpcall", "jit",
+  "newproxy", "unpack", "warn", "xpcall", "jit",
 }
 local LIBRARIES = { "string", "table", "math", "coroutine", "debug", "utf8", "bit" }
 
