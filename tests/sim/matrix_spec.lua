@@ -1,0 +1,38 @@
+-- The matrix of waits: every point where a pattern waits, with every fault that can come there. One
+-- cell with its story: tools/sim matrix SCENARIO POINT FAULT.
+local matrix = require "sim.matrix"
+
+-- Points and cells of each scenario, so that a matrix that has lost some of them is noticed. A
+-- change of a recipe changes its numbers: `tools/sim matrix` says them.
+local SIZES = {
+  lock = { 13, 139 },
+  lock_first = { 14, 150 },
+}
+
+local function told(failures)
+  local lines = {}
+  for _, failure in ipairs(failures) do
+    lines[#lines + 1] = ("%s: %s (%s)"):format(failure.command, failure.message, failure.place)
+  end
+  return table.concat(lines, "\n")
+end
+
+describe("the matrix of waits #slow", function()
+  for _, pattern in ipairs(matrix.PATTERNS) do
+    for _, name in ipairs(matrix.scenarios(pattern)) do
+      it("finds nothing wrong with " .. name, function()
+        local cells, failures, points = matrix.run(name)
+        assert.equal("", told(failures))
+        assert.same(SIZES[name], { points, cells })
+      end)
+    end
+  end
+
+  it("knows all of its scenarios", function()
+    local count = 0
+    for _ in pairs(SIZES) do
+      count = count + 1
+    end
+    assert.equal(#matrix.scenarios(), count)
+  end)
+end)
