@@ -5,9 +5,14 @@
 --- wait, all in no time. A turn is an event of the world, so processes act in turn as the world's
 --- queue has them.
 local system = require "zklua.core"
+local guards = require "zklua.scheduler.sim_guard"
 local net = require "zklua.scheduler.sim_net"
 local timers = require "zklua.scheduler.timers"
 local worlds = require "zklua.scheduler.sim_world"
+
+if jit then -- luacheck: ignore
+  jit.off(true, true) -- luacheck: ignore: what jumps between coroutines is slower compiled
+end
 
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
 local running, unpack = coroutine.running, table.unpack or unpack
@@ -36,6 +41,8 @@ end
 ---@field name string|nil  the process, in the trace and the network; default "main"
 ---@field core table|nil  a module table from core.simulate; default: one of its own
 ---@field on_error fun(message: any, traceback: string)|nil  an error that left a coroutine
+---@field on_endless fun(message: string, trace: string)|nil  of a process that never waits: has to
+---  stop it; without it nobody looks (instructions_max, turns_max: see sim_guard.lua)
 
 ---@param options zklua.scheduler.sim.Options|nil
 function M.new(options)
@@ -52,6 +59,10 @@ function M.new(options)
   local turning = false
   local soon, armed = {}, nil -- the turn at this instant, and the next that is due later
   local now = core.now
+  local guard = options.on_endless and guards.new({
+    name = name, world = world, on_endless = options.on_endless,
+    instructions_max = options.instructions_max, turns_max = options.turns_max,
+  })
 
   local function report(message, trace)
     local ok, second = pcall(on_error, message, trace)
@@ -104,7 +115,7 @@ function M.new(options)
       head = head + 1
       count = count + 1
       local ok, message = resume(co)
-      if not ok then
+      if not ok and not scheduler.stopped then
         report(message, traceback(co, tostring(message)))
       end
     end
@@ -120,6 +131,7 @@ function M.new(options)
     end
     core.set_time(world.time, WALL_BEGIN + world.time)
     turning = true
+    local busy = guard and guard.enter()
     local first = timers.first(heap)
     while first and first.deadline <= world.time do
       wake(first, false)
@@ -130,7 +142,13 @@ function M.new(options)
       tail = tail + 1
       later[i] = nil
     end
+    if busy then
+      guard.accuse(ready[head])
+    end
     local resumed = run_ready()
+    if guard then
+      guard.leave()
+    end
     turning = false
     first = timers.first(heap)
     if head < tail or #later > 0 then
@@ -244,6 +262,9 @@ function M.new(options)
       end
     end)
     owned[co] = true
+    if guard then
+      guard.watch(co)
+    end
     if counted then
       scheduler.kept = scheduler.kept + 1
     end
@@ -276,6 +297,9 @@ function M.new(options)
   function scheduler.pause(seconds)
     paused_until = math.max(paused_until, world.time + seconds)
   end
+
+  --- coroutine.create, for the program's own: they count for the limit of instructions.
+  scheduler.create = guard and guard.watching(create) or create
 
   --- Seconds since 1970, by the wall clock of the process.
   function scheduler.wall()

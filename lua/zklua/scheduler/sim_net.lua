@@ -5,6 +5,10 @@
 --- direction swallow what it is given, and nobody is told; `hold` keeps all that is under way
 --- until `release`, as a network does that is parted for a while. `part` does that to every link
 --- between two groups of processes, those to come included.
+if jit then -- luacheck: ignore
+  jit.off(true, true) -- luacheck: ignore: see scheduler/sim.lua
+end
+
 local Network = {}
 Network.__index = Network
 

@@ -5,6 +5,10 @@
 local core = require "zklua.core"
 local timers = require "zklua.scheduler.timers"
 
+if jit then -- luacheck: ignore
+  jit.off(true, true) -- luacheck: ignore: see scheduler/sim.lua
+end
+
 local World = {}
 World.__index = World
 

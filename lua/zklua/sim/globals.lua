@@ -145,6 +145,24 @@ local function add_io(env, process)
   end
 end
 
+-- Coroutines of the program count as its tasks do, for the limit of what never waits.
+local function add_coroutines(env, process)
+  local create = process.scheduler.create
+  env.coroutine.create = create
+  function env.coroutine.wrap(fn)
+    local co = create(fn)
+    local function pass(ok, ...)
+      if not ok then
+        error((...), 0)
+      end
+      return ...
+    end
+    return function(...)
+      return pass(coroutine.resume(co, ...))
+    end
+  end
+end
+
 -- Chance that follows from the world's seed and the process's name.
 local function add_random(env, process)
   local world, name = process.world, process.name .. " math.random"
@@ -175,6 +193,7 @@ function M.new(process, preload)
   add_os(env, process)
   add_io(env, process)
   add_random(env, process)
+  add_coroutines(env, process)
   preload["zklua.core"] = function()
     return process.core
   end

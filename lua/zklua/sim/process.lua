@@ -23,9 +23,12 @@ local unpack = table.unpack or unpack
 ---@field servers string|nil    where zk.connect goes when it names no server
 ---@field connect table|nil     defaults for the options of zk.connect
 ---@field env table<string, string>|nil  what os.getenv sees
+---@field instructions_max number|nil  that it may compute without a wait; default 1e8
+---@field turns_max number|nil  that it may take within 50 s of virtual time; default 1e6
 
 local function load_program(self, options)
   if options.main then
+    code.interpret(options.main)
     return options.main
   end
   local program, message = code.load_file(options.file, self.globals)
@@ -74,6 +77,12 @@ function M.start(world, options)
     on_error = function(_, trace)
       self.errors[#self.errors + 1] = trace
     end,
+    on_endless = function(_, trace)
+      self.failure = trace
+      self:finish(1)
+    end,
+    instructions_max = options.instructions_max,
+    turns_max = options.turns_max,
   })
   self.globals = globals.new(self, {
     zklua = function()
@@ -136,16 +145,21 @@ function Process:text(stream)
   return table.concat(parts)
 end
 
---- Ends it here, as os.exit does: the system closes its sockets, its sessions are left to expire.
-function Process:exit(status)
+-- The process is gone: the system closes its sockets, its sessions are left to expire.
+function Process:finish(status)
   if self.status == nil then
-    self.status = status == true and 0 or status == false and 1 or status or 0
-    self.world:trace(self.name, "exit " .. tostring(self.status))
+    self.status = status
+    self.world:trace(self.name, "exit " .. tostring(status))
     self.scheduler.stop()
     if self.on_exit then
       self:on_exit()
     end
   end
+end
+
+--- Ends it here, as os.exit does.
+function Process:exit(status)
+  self:finish(status == true and 0 or status == false and 1 or status or 0)
   if coroutine.running() and self.scheduler.waiting() == "park" then
     coroutine.yield() -- and is never resumed
   end

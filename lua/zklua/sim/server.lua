@@ -7,6 +7,10 @@ local nets = require "zklua.scheduler.sim_net"
 local schedulers = require "zklua.scheduler.sim"
 local core = require "zklua.core"
 
+if jit then -- luacheck: ignore
+  jit.off(true, true) -- luacheck: ignore: see scheduler/sim.lua
+end
+
 local Server = {}
 Server.__index = Server
 
@@ -119,8 +123,15 @@ local function write(self, connection)
   end
 end
 
+-- What the world does to it comes between its own turns, which set its clocks.
+local function set_clocks(self)
+  local scheduler = self.scheduler
+  scheduler.core.set_time(self.world.time, scheduler.wall())
+end
+
 local function accept(self, stream)
   local scheduler = self.scheduler
+  set_clocks(self)
   local number = self.core:accept()
   if not number then
     stream:close()
@@ -233,6 +244,7 @@ end
 
 --- Ends a session as its expiry would; false when there is none of this id ("0x...").
 function Server:expire(id)
+  set_clocks(self)
   local known = self.core:expire(id)
   work(self)
   return known
