@@ -3,6 +3,9 @@
 -- The judgement is the server's: a write behind the lock is accepted only with the lock's node
 -- there, so in the order of their zxids the tokens never go back, and no addition is lost that was
 -- acknowledged. Afterwards nobody waits, and no node is left.
+--
+-- In half of the seeds a vandal deletes nodes, which their owners learn late. Half of the waits have
+-- no end but the lock: who misses his turn is not saved by his impatience.
 local trials = require("zklua.sim.trial")
 
 local TURNS = 4
@@ -38,7 +41,8 @@ local function worker(trial, name)
     local lock = c:lock("/jobs/lock")
     local turns = 0
     while turns < TURNS do
-      local ok, inside = lock:with({ wait = 0.5 + world:random(name) * 6 }, function(held)
+      local patience = world:random(name) < 0.5 and 0.5 + world:random(name) * 6 or nil
+      local ok, inside = lock:with({ wait = patience }, function(held)
         return add(trial, name, held)
       end)
       trial.sections = trial.sections + 1
@@ -46,6 +50,21 @@ local function worker(trial, name)
         turns = turns + 1
       end
       zk.sleep(world:random(name) * 0.3)
+    end
+    return c
+  end
+end
+
+-- Deletes the nodes of others now and then.
+local function vandal(trial)
+  return function(zk, name)
+    local c = assert(zk.connect({ timeout = 1000 }))
+    while not trial.healing do
+      local names = c:children("/jobs/lock") or {}
+      if names[1] then
+        c:delete("/jobs/lock/" .. names[trial.world:pick(name, 1, #names)])
+      end
+      zk.sleep(0.2 + trial.world:random(name) * 2)
     end
     return c
   end
@@ -89,6 +108,9 @@ return function(seed, lines)
   local count = trial.world:pick("lock", 3, 8)
   for i = 1, count do
     trial:start("worker-" .. i, worker(trial, "worker-" .. i))
+  end
+  if trial.world:random("lock") < 0.5 then
+    trial:start("vandal", vandal(trial))
   end
   return trial:run(judge)
 end

@@ -16,6 +16,7 @@ Trial.__index = Trial
 local M = {}
 
 local CHANCE = "faults"
+local SPREAD = 100 -- how many times slower than at best a network or a disk can be
 local CLOSING_TIME = 10 -- seconds for what is open to be closed
 
 ---@class zklua.sim.trial.Options
@@ -45,6 +46,9 @@ function M.new(options)
     closing = false,
   }, Trial)
   self.kinds = self:choose(options.faults or M.KINDS)
+  -- A race is as wide as the way is long: some seeds are near, others far, with disks of any speed.
+  self.network.delay_max = self.network.delay_max * SPREAD ^ world:random(CHANCE)
+  self.server.sync_max = self.server.sync_max * SPREAD ^ world:random(CHANCE)
   return self
 end
 
