@@ -4,8 +4,8 @@
 -- there, so in the order of their zxids the tokens never go back, and no addition is lost that was
 -- acknowledged. Afterwards nobody waits, and no node is left.
 --
--- In half of the seeds a vandal deletes nodes, which their owners learn late. Half of the waits have
--- no end but the lock: who misses his turn is not saved by his impatience.
+-- In half of the seeds a vandal deletes nodes, which their owners learn late. Half of the waits end
+-- with the lock alone: who misses his turn is not saved by his impatience.
 local trials = require("zklua.sim.trial")
 
 local TURNS = 4
