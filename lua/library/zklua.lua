@@ -1391,7 +1391,9 @@ function zk.server(options) end
 --- end))
 --- ```
 ---
---- What `fn` raises is raised again. When it ends, its tasks are cancelled and its clients closed.
+--- What `fn` raises is raised again, and so is an error in a task of the test that nobody waits
+--- for. What has begun in it ends with it: its tasks are cancelled, its clients closed, its servers
+--- gone. Lines about connections are not written meanwhile, unless a client has a `log`.
 ---@param fn function
 ---@param options { timeout: number|nil }|nil  seconds, default 10; then the test fails
 ---@return function
@@ -1402,7 +1404,8 @@ function zk.test(fn, options) end
 ---@field connect_string string  for zk.connect, with or without a chroot behind it
 local Server = {}
 
---- A client of this server, as zk.connect gives it.
+--- A client of this server, as zk.connect gives it, but for its `log`: by default nothing is
+--- written about what happens to it.
 ---@param options zklua.ConnectOptions|nil
 ---@return zklua.Client
 function Server:client(options) end
@@ -1413,22 +1416,28 @@ function Server:client(options) end
 ---@return boolean
 function Server:expire(client) end
 
---- Breaks a client's connection. What it had asked and was not answered may have been done.
+--- Breaks a client's connection. What it had asked and was not answered may have been done. It
+--- connects again at once; to keep it away, stop the server.
 ---@param client zklua.Client
 function Server:cut(client) end
 
---- What comes to the client comes so much later, until it connects anew; 0: at once again. Raises
---- when the client is not connected.
+--- What comes to the client comes so much later, on later connections too; 0: at once again.
 ---@param client zklua.Client
 ---@param seconds number
 function Server:delay(client, seconds) end
 
 --- The client's `count`-th reply from now on (1: the next one) does not arrive: the connection
---- breaks in its place. The server has done what was asked, and the client cannot know. Raises when
---- the client is not connected.
+--- breaks in its place. The server has done what was asked, and the client cannot know. Replies to
+--- the program's calls and to those of its recipes count, on whatever connection.
 ---@param client zklua.Client
 ---@param count integer|nil  default 1
 function Server:drop_reply(client, count) end
+
+--- The same with the `count`-th request: the server has not done what was asked, and the client
+--- cannot know that either.
+---@param client zklua.Client
+---@param count integer|nil  default 1
+function Server:drop_request(client, count) end
 
 --- Ends as a server does that is killed: connections break, and new ones are refused.
 function Server:stop() end
@@ -1436,7 +1445,7 @@ function Server:stop() end
 --- Serves again, with all that was acknowledged; sessions go on.
 function Server:start() end
 
---- Stops it for good.
+--- Stops it for good, and closes its clients.
 function Server:close() end
 
 return zk

@@ -194,7 +194,7 @@ local function connect(self, link, deadline)
     if not server then
       return nil, "is no server of this program (zk.server makes one)"
     end
-    return server:connect()
+    return server:connect(self.handler.session)
   end
   local host, port = connection.split(link.endpoint)
   local addresses, message = self.scheduler.resolve(host, deadline)
@@ -232,12 +232,20 @@ local function new_guard(self, link)
   return guard
 end
 
+-- Spreads a crowd over time; a server inside this process knows when there is none.
+local function pause(self, link, not_before)
+  local server = connection.is_memory(link.endpoint) and self.runtime:memory(link.endpoint)
+  local seconds = not_before - self.scheduler.now()
+  if seconds > 0 and server then
+    server:pause(self.handler.session, not_before)
+  elseif seconds > 0 then
+    self.scheduler.sleep(seconds)
+  end
+end
+
 function Driver:open(link, not_before)
   local scheduler, core, number = self.scheduler, self.core, link.number
-  local pause = not_before - scheduler.now()
-  if pause > 0 then
-    scheduler.sleep(pause)
-  end
+  pause(self, link, not_before)
   if self.links[number] ~= link then
     return
   end

@@ -7,6 +7,9 @@
 ---
 --- One that is made with `log` keeps its transactions, so that it can be stopped and started again
 --- (zklua/private.lua); they are kept as long as it is.
+---
+--- What is to happen to a client, `late` or lost, is kept for its owner, whoever connects again and
+--- again: it outlives the connection.
 local zkcore = require "zklua.core"
 
 local Memory = {}
@@ -45,6 +48,8 @@ function M.new(scheduler, options)
     log = options and options.log and {} or nil, -- payloads
     secret = options and options.log and zkcore.random_hex(10) or nil,
     streams = {}, -- the server's number of a connection -> stream
+    waiting = {}, -- events of those who want to connect when it serves again
+    troubles = setmetatable({}, { __mode = "k" }), -- owner -> see trouble_of
     event = scheduler.event(),
     armed_for = nil,
     reads = 0,
@@ -61,6 +66,9 @@ function Memory:start()
       self.core:replay(payload)
     end
     self.core:start()
+  end
+  for event in pairs(self.waiting) do
+    event:set()
   end
   self.scheduler.daemon(self.pump, self, self.core)
 end
@@ -133,8 +141,46 @@ local function turn(self)
 end
 Memory.turn = turn
 
+-- What is done to the connections of `owner`: `late`, the seconds that what comes to it takes;
+-- `requests` and `replies`, how many from now on until one is lost, and the connection with it;
+-- `again`, that it lost its connection by us, and need not pause before it connects again.
+local function trouble_of(self, owner)
+  local trouble = self.troubles[owner] or {}
+  self.troubles[owner] = trouble
+  return trouble
+end
+
+--- The pause of `owner` before it connects, at most until `deadline`: none after what was done to it
+--- here, where it would only make tests slow, and none once a stopped server serves again. When the
+--- server itself ended the connection the pause is needed, as with any server: of two who have one
+--- session each would send the other away for ever.
+function Memory:pause(owner, deadline)
+  local trouble = trouble_of(self, owner)
+  if self.core and trouble.again then
+    trouble.again = nil
+    return
+  end
+  local event = self.scheduler.event()
+  self.waiting[event] = true
+  event:wait(deadline)
+  self.waiting[event] = nil
+end
+
+--- Changes what is done to the connections of `owner`, those to come too.
+---@param kind "late"|"requests"|"replies"
+---@param value number|nil
+function Memory:disturb(owner, kind, value)
+  trouble_of(self, owner)[kind] = value
+  for _, stream in pairs(self.streams) do
+    if stream.owner == owner then
+      stream.readable:set()
+    end
+  end
+end
+
 --- A stream to it; or nil, message, CODE.
-function Memory:connect()
+---@param owner table  who connects
+function Memory:connect(owner)
   if not self.core then
     return nil, "connection refused", "CONNECT"
   end
@@ -144,30 +190,42 @@ function Memory:connect()
   end
   local stream = setmetatable({
     memory = self,
+    owner = owner,
+    trouble = trouble_of(self, owner),
+    greeting = { requests = true, replies = true }, -- until each side's first message has passed
     number = number, -- nil once the server has let go of it
     reads = true, -- the server wants more
     readable = self.scheduler.event(),
     writable = self.scheduler.event(),
     closed = false,
-    late = nil, -- seconds that an answer takes
-    replies_left = nil, -- until one is lost, and the connection with it
+    broken = false, -- a request was lost: nothing more arrives
   }, Stream)
   self.streams[number] = stream
   turn(self)
   return stream
 end
 
---- Ends a session as its expiry would; false when there is none of this id ("0x...").
-function Memory:expire(id)
+--- Ends a session as its expiry would, `owner`'s if that is known; false when there is none of this
+--- id ("0x...").
+---@param id string
+---@param owner table|nil
+function Memory:expire(id, owner)
   local known = self.core:expire(id)
+  if known and owner then
+    trouble_of(self, owner).again = true
+  end
   turn(self)
   return known
 end
 
---- Cuts every connection, as a network would. Sessions stay.
-function Memory:cut()
+--- Cuts every connection, or those of `owner`, as a network would. Sessions stay.
+---@param owner table|nil
+function Memory:cut(owner)
   for _, stream in pairs(self.streams) do
-    stream:cut()
+    if not owner or stream.owner == owner then
+      stream.trouble.again = true
+      stream:cut()
+    end
   end
   turn(self)
 end
@@ -186,35 +244,46 @@ function Stream:cut()
   end
 end
 
--- What stands before the reply that is to be lost, and whether that one has come. A piece of output
--- is whole frames; events and pings are not counted.
-local function before_lost(self, bytes)
-  local at = 1
-  while at <= #bytes do
+-- What stands before the message that is to be lost, and whether that one has come. Bytes are whole
+-- frames. Only calls are counted: a greeting is none, and what is numbered below 0 (pings,
+-- credentials, watches armed again, events) is not of the program's own making.
+local function before_lost(self, kind, bytes)
+  local trouble, at = self.trouble, 1
+  while at <= #bytes and (trouble[kind] or self.greeting[kind]) do
     local a, b, c, d, sign = bytes:byte(at, at + 4)
-    local size = ((a * 256 + b) * 256 + c) * 256 + d
-    if sign < 128 then
-      self.replies_left = self.replies_left - 1
-      if self.replies_left == 0 then
+    if self.greeting[kind] then
+      self.greeting[kind] = nil
+    elseif sign < 128 then
+      trouble[kind] = trouble[kind] - 1
+      if trouble[kind] == 0 then
+        trouble[kind] = nil
         return bytes:sub(1, at - 1), true
       end
     end
-    at = at + 4 + size
+    at = at + 4 + ((a * 256 + b) * 256 + c) * 256 + d
   end
   return bytes, false
 end
 
-local function disturbed(self, bytes)
-  if self.late then
-    self.memory.scheduler.sleep(self.late)
-  end
-  if self.replies_left then
-    local lost
-    bytes, lost = before_lost(self, bytes)
-    if lost then
-      self:cut()
-      turn(self.memory)
+-- What arrives of `bytes`, now: nil when nothing does.
+local function arriving(self, bytes)
+  local began = self.memory.scheduler.now()
+  while self.trouble.late and self.number do
+    local due = began + self.trouble.late
+    if self.memory.scheduler.now() >= due then
+      break
     end
+    self.readable:wait(due)
+  end
+  if not self.number then
+    return nil -- cut meanwhile: what was on its way is lost
+  end
+  local lost
+  bytes, lost = before_lost(self, "replies", bytes)
+  if lost then
+    self.trouble.again = true
+    self:cut()
+    turn(self.memory)
   end
   return bytes ~= "" and bytes or nil
 end
@@ -230,13 +299,14 @@ function Stream:read(deadline)
     local bytes = self.number and memory.core:output(self.number)
     if bytes then
       turn(memory)
-      bytes = disturbed(self, bytes)
+      bytes = arriving(self, bytes)
       if bytes then
         return bytes
       end
     end
-    if self.ending then
+    if self.ending or self.broken then
       self:cut()
+      turn(memory)
     end
     if not self.number then
       return nil, "closed by the peer", "EOF"
@@ -256,9 +326,18 @@ function Stream:write(bytes)
     return nil, "closed here", "CLOSED"
   elseif not self.number then
     return nil, "closed by the peer", "IO"
+  elseif self.broken then
+    return true
   end
-  self.memory.core:feed(self.number, bytes)
-  turn(self.memory)
+  bytes, self.broken = before_lost(self, "requests", bytes)
+  if bytes ~= "" then
+    self.memory.core:feed(self.number, bytes)
+    turn(self.memory)
+  end
+  if self.broken then
+    self.trouble.again = true
+    self.readable:set() -- what came before is still answered
+  end
   return true
 end
 

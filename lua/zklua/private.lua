@@ -35,68 +35,82 @@ local function check(self, running)
   end
 end
 
--- The streams of a client to this server; raises when it is not a client of it.
-local function streams_of(self, client, name)
-  local life = type(client) == "table" and type(client.lifetime) == "function" and client:lifetime()
-  if not life then
+-- The session of a client to this server; raises when it is not a client of it.
+local function session_of(self, client)
+  local session = type(client) == "table" and type(client.lifetime) == "function"
+    and client._session
+  if not session then
     wrong(("client must be a client, not a %s"):format(type(client)))
+  elseif session.options.endpoints[1] ~= self.connect_string then
+    wrong("this client is not one of this server")
   end
-  local list = {}
-  for _, stream in ipairs(life.driver:streams()) do
-    if stream.memory == self._memory then
-      list[#list + 1] = stream
-    end
-  end
-  if not list[1] and name then
-    wrong(("%s: this client is not connected to this server"):format(name))
-  end
-  return list
+  return session
 end
 
---- A client of it, connected.
+-- From `count` on, as an option of how many messages from now on.
+local function check_count(count)
+  count = count == nil and 1 or count
+  if type(count) ~= "number" or count < 1 or count % 1 ~= 0 then
+    wrong("count must be a whole number from 1 on")
+  end
+  return count
+end
+
+local function quiet(given)
+  local options = { log = function() end }
+  for name, value in pairs(given or {}) do
+    options[name] = value
+  end
+  return options
+end
+
+--- A client of it, connected. What is done to it is done on purpose: nothing is written about that
+--- unless the options have a `log`.
 function Server:client(given)
   check(self)
+  if given == nil or type(given) == "table" then
+    given = quiet(given)
+  end
   return Client.connect(self._runtime, self.connect_string, given)
 end
 
 --- Ends the client's session; false when it has ended already.
 function Server:expire(client)
   check(self, true)
-  streams_of(self, client)
-  return self._memory:expire(client:session().id)
+  local session = session_of(self, client)
+  return self._memory:expire(client:session().id, session)
 end
 
 --- Breaks the client's connection; its session stays.
 function Server:cut(client)
   check(self)
-  for _, stream in ipairs(streams_of(self, client)) do
-    stream:cut()
-  end
-  self._memory:turn()
+  self._memory:cut(session_of(self, client))
 end
 
---- What comes to the client comes so many seconds later, until it connects anew; 0: at once again.
+--- What comes to the client comes so many seconds later; 0: at once again.
 function Server:delay(client, seconds)
-  check(self, true)
-  if type(seconds) ~= "number" or seconds < 0 or seconds ~= seconds then
+  check(self)
+  local session = session_of(self, client)
+  if type(seconds) ~= "number" or not (seconds >= 0 and seconds < math.huge) then
     wrong("seconds must be a number from 0 on")
   end
-  for _, stream in ipairs(streams_of(self, client, "delay")) do
-    stream.late = seconds > 0 and seconds or nil
-  end
+  self._memory:disturb(session, "late", seconds > 0 and seconds or nil)
 end
 
 --- The client's `count`-th reply from now on does not arrive: its connection breaks in that place.
 --- The server has done what was asked.
 function Server:drop_reply(client, count)
-  check(self, true)
-  count = count == nil and 1 or count
-  if type(count) ~= "number" or count < 1 or count % 1 ~= 0 then
-    wrong("count must be a whole number from 1 on")
-  end
-  for _, stream in ipairs(streams_of(self, client, "drop_reply")) do
-    stream.replies_left = count
-  end
+  check(self)
+  local session = session_of(self, client)
+  self._memory:disturb(session, "replies", check_count(count))
+end
+
+--- The client's `count`-th request from now on does not arrive: its connection breaks in that
+--- place. The server has done nothing.
+function Server:drop_request(client, count)
+  check(self)
+  local session = session_of(self, client)
+  self._memory:disturb(session, "requests", check_count(count))
 end
 
 --- Ends as a server does that is killed: connections break, and it refuses new ones.
@@ -113,13 +127,10 @@ function Server:start()
   self._memory:start()
 end
 
---- Stops it for good; all it held is gone.
+--- Stops it for good; all it held is gone, and its clients are closed.
 function Server:close()
   check(self)
-  if self._running then
-    self:stop()
-  end
-  self._runtime.memories[self.connect_string] = nil
+  self._runtime:end_memory(self.connect_string)
   self._memory = nil
 end
 

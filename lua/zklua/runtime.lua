@@ -196,6 +196,18 @@ function Runtime:private_memory()
   return endpoint, self.memories[endpoint]
 end
 
+--- Ends one for good, and the clients that it had: what they wait for cannot come any more.
+function Runtime:end_memory(endpoint)
+  local memory = self.memories[endpoint]
+  self.memories[endpoint] = nil
+  memory:stop()
+  for session in pairs(self.sessions) do
+    if session.options.endpoints[1] == endpoint then
+      session:close_soon(0)
+    end
+  end
+end
+
 -- News -----------------------------------------------------------------------
 
 --- An error nobody waits for.
@@ -231,6 +243,15 @@ local function place_of(co)
     local ours = info.source:find("zklua/[%w_/]+%.lua$") and not info.source:find("_spec%.lua$")
     if info.currentline > 0 and not ours then
       return ("%s:%d"):format(info.short_src, info.currentline)
+    end
+  end
+end
+
+--- "FILE:LINE" of the program where a task stands, nil when that is not known.
+function Runtime:place_of(task)
+  for co, other in pairs(self.tasks) do
+    if other == task then
+      return place_of(co)
     end
   end
 end

@@ -1,6 +1,8 @@
 -- zk.server and zk.test, as somebody uses them who tests a script.
 local facades = require("zklua.facade")
+local processes = require("zklua.sim.process")
 local runtimes = require("zklua.runtime")
+local worlds = require("zklua.scheduler.sim_world")
 
 local zk = facades.new(runtimes.new({ log = function() end }))
 
@@ -67,19 +69,94 @@ describe("zk.server", function()
     assert.equal("3", (assert(c:get("/a"))))
   end))
 
-  it("lets a lock find its own node after a lost reply", zk.test(function()
+  it("loses a request before it is done", zk.test(function()
     local server = zk.server()
     local c = assert(server:client())
-    assert(c:ensure("/l"))
-    for lost = 1, 4 do
-      server:drop_reply(c, lost)
-      local held = assert(c:lock("/l"):acquire({ wait = 5 }))
-      assert.equal(1, #assert(c:children("/l")))
-      assert(held:release())
-      server:cut(c)
-      assert.equal(0, #assert(c:children("/l")))
+    server:drop_request(c)
+    assert.equal("CONNECTIONLOSS", select(3, c:create("/a", "x")))
+    assert.is_false(c:exists("/a"))
+    assert(c:create("/a", "0"))
+    server:drop_request(c, 3)
+    assert(c:set("/a", "1"))
+    assert(c:set("/a", "2"))
+    assert.equal("CONNECTIONLOSS", select(3, c:set("/a", "3")))
+    assert.equal("2", (assert(c:get("/a"))))
+  end))
+
+  it("answers what was asked before a lost request", zk.test(function()
+    local server = zk.server()
+    local c = assert(server:client())
+    assert(c:create("/a", ""))
+    server:drop_request(c, 3)
+    local codes = {}
+    zk.group(function(group)
+      for i = 1, 5 do -- all leave in one write
+        group:spawn(function()
+          codes[i] = select(3, c:set("/a", tostring(i))) or "done"
+        end)
+      end
+    end)
+    assert.same({ "done", "done" }, { codes[1], codes[2] })
+    assert.equal("CONNECTIONLOSS", codes[3])
+    assert.not_equal("3", (assert(c:get("/a"))))
+  end))
+
+  it("loses one after the other, though nobody waits for the next connection", zk.test(function()
+    local server = zk.server()
+    local c = assert(server:client())
+    assert(c:create("/a", ""))
+    for i = 1, 5 do
+      server:drop_reply(c)
+      assert.equal("CONNECTIONLOSS", select(3, c:set("/a", tostring(i))))
     end
-  end, { timeout = 60 })) -- each loss costs a pause before the next connection
+    assert.equal(5, select(2, assert(c:get("/a"))).version)
+  end))
+
+  for _, drop in ipairs({ "drop_reply", "drop_request" }) do
+    it("lets a lock find its own node after a " .. drop, zk.test(function()
+      for lost = 1, 6 do -- from the node's creation to its deletion
+        local server = zk.server()
+        local c = assert(server:client())
+        assert(c:ensure("/l"))
+        server[drop](server, c, lost)
+        local held = assert(c:lock("/l"):acquire({ wait = 5 }))
+        assert.equal(1, #assert(c:children("/l")))
+        assert(held:release())
+        repeat until #assert(c:children("/l")) == 0
+        server:close()
+      end
+    end))
+  end
+
+  it("does all that in no time", function()
+    local world = worlds.new({ seed = 1 })
+    local seconds = {}
+    local process = processes.start(world, { name = "test", main = function(sim)
+      local server = sim.server()
+      local c = assert(server:client())
+      assert(c:create("/a", "x"))
+      local function timed(name, mishap)
+        for _ = 1, 20 do
+          local began = sim.now()
+          mishap()
+          while not c:get("/a") do end -- SESSIONEXPIRED is what the first answer can be
+          seconds[name] = math.max(seconds[name] or 0, sim.now() - began)
+        end
+      end
+      timed("expire", function() server:expire(c) end)
+      timed("cut", function() server:cut(c) end)
+      timed("reply", function() server:drop_reply(c) end)
+      timed("request", function() server:drop_request(c) end)
+      timed("restart", function() server:stop() server:start() end)
+      timed("late start", function() server:stop() sim.sleep(20) server:start() end)
+    end })
+    while process.status == nil and world.time < 1000 and world:step() do end
+    assert.equal(0, process.status, process.failure)
+    for _, name in ipairs({ "expire", "cut", "reply", "request", "restart" }) do
+      assert.is_true(seconds[name] < 0.01, name .. " took " .. seconds[name])
+    end
+    assert.is_true(seconds["late start"] < 20.01, seconds["late start"])
+  end)
 
   it("answers late", zk.test(function()
     local server = zk.server()
@@ -91,6 +168,30 @@ describe("zk.server", function()
     assert.equal("TIMEOUT", select(3, c:get("/", { timeout = 0.01 })))
     server:delay(c, 0)
     assert(c:get("/"))
+  end))
+
+  it("answers late on the next connection too", zk.test(function()
+    local server = zk.server()
+    local c = assert(server:client())
+    server:delay(c, 60)
+    server:cut(c)
+    assert.equal("NOTCONNECTED", select(3, c:get("/", { timeout = 0.01 })))
+    server:delay(c, 0)
+    server:cut(c)
+    assert(c:get("/"))
+  end))
+
+  it("loses what was on its way when the connection breaks", zk.test(function()
+    local server = zk.server()
+    local c = assert(server:client())
+    server:delay(c, 0.02)
+    local setting = zk.spawn(function()
+      return c:create("/a", "x")
+    end)
+    zk.sleep(0.005)
+    server:cut(c)
+    assert.equal("CONNECTIONLOSS", select(3, setting:wait(5)))
+    assert.is_table(c:exists("/a"))
   end))
 
   it("is stopped and started, and has lost nothing", zk.test(function()
@@ -111,8 +212,9 @@ describe("zk.server", function()
     local server = zk.server()
     local c = assert(server:client())
     server:close()
-    assert.is_nil((c:get("/", { timeout = 0.05 })))
+    assert.equal("CLOSED", select(3, c:get("/")))
     local none, message = zk.connect(server.connect_string, { timeout = 0.05 })
+    assert.equal("closed", c:state())
     assert.is_nil(none)
     assert.matches("is no server of this program", message, 1, true)
   end))
@@ -121,9 +223,24 @@ describe("zk.server", function()
     { "an option that is none", function() zk.server({ port = 1 }) end, "port" },
     { "a directory", function() zk.server({ dir = "/tmp" }) end, "not in this version" },
     { "no client", function(server) server:cut(7) end, "client must be a client" },
-    { "a client of another server", function(server)
-      server:drop_reply((assert(zk.server():client())))
-    end, "not connected to this server" },
+    { "to expire a client of another server", function(server)
+      server:expire((assert(zk.server():client())))
+    end, "not one of this server" },
+    { "to cut a client of another server", function(server)
+      server:cut((assert(zk.server():client())))
+    end, "not one of this server" },
+    { "a strange count of requests", function(server)
+      server:drop_request(assert(server:client()), 1.5)
+    end, "count" },
+    { "endless seconds", function(server)
+      server:delay(assert(server:client()), math.huge)
+    end, "seconds" },
+    { "an expiry while it is stopped", function(server)
+      local c = assert(server:client())
+      server:stop()
+      server:expire(c)
+    end, "is stopped" },
+    { "client options that are none", function(server) server:client("x") end, "options" },
     { "a strange count", function(server) server:drop_reply(assert(server:client()), 0) end, "count" },
     { "strange seconds", function(server) server:delay(assert(server:client()), -1) end, "seconds" },
     { "a second start", function(server) server:start() end, "is running" },
@@ -175,6 +292,119 @@ describe("zk.test", function()
     end)()
     assert.is_true(ended)
     assert.equal(0, server._memory.core:info().sessions)
+  end)
+
+  it("ends servers that began in it, and leaves others", function()
+    local server = zk.server()
+    local inner
+    zk.test(function()
+      inner = zk.server()
+      assert(assert(zk.connect("memory:")):create("/left-over"))
+    end)()
+    zk.test(function()
+      assert.is_false(assert(zk.connect("memory:")):exists("/left-over"))
+      assert.is_nil((zk.connect(inner.connect_string, { timeout = 0.01 })))
+      assert(server:client())
+    end)()
+  end)
+
+  it("does not wait for what a stopped server cannot hear", function()
+    local server = zk.server()
+    local began = zk.now()
+    zk.test(function()
+      for _ = 1, 20 do
+        assert(server:client())
+      end
+      server:stop()
+    end)()
+    assert.is_true(zk.now() - began < 5) -- which each client would take
+  end)
+
+  it("fails for an error in a task that nobody waits for", function()
+    local ok, message = pcall(zk.test(function()
+      zk.spawn(function()
+        error("unheard")
+      end)
+      zk.sleep(0.001)
+    end))
+    assert.is_false(ok)
+    assert.matches("private_spec%.lua:%d+: unheard", message)
+    assert.error_matches(zk.test(function()
+      zk.spawn(function()
+        error("the cause")
+      end)
+      zk.sleep(60)
+    end, { timeout = 0.02 }), "the cause")
+  end)
+
+  it("is content with a task that it cancels itself", zk.test(function()
+    local c = assert(zk.server():client())
+    zk.spawn(function()
+      assert(c:lock("/l"):with(function()
+        assert(zk.sleep(60))
+      end))
+    end)
+    zk.sleep(0.001)
+  end))
+
+  it("says where it stands when it takes too long", function()
+    local server = zk.server()
+    local line
+    local ok, message = pcall(zk.test(function()
+      local c = assert(server:client())
+      line = debug.getinfo(1, "l").currentline + 1
+      assert(c:queue("/q"):take())
+    end, { timeout = 0.02 }))
+    assert.is_false(ok)
+    assert.matches(("it stands at tests/zklua/private_spec.lua:%d"):format(line), message, 1, true)
+  end)
+
+  it("writes nothing about connections between the results", function()
+    local plain = facades.new(runtimes.new())
+    plain.test(function()
+      local server = plain.server()
+      local c = assert(plain.connect(server.connect_string))
+      server:expire(c)
+      c:get("/")
+      assert(c:get("/"))
+      assert.is_function(plain.runtime.log_hook)
+    end)()
+    assert.is_nil(plain.runtime.log_hook)
+  end)
+
+  it("leaves nothing of a thousand servers", function()
+    local server = zk.server()
+    local function one(i)
+      local own = zk.server()
+      local c = assert(own:client())
+      assert(c:create("/a", ("x"):rep(1000)))
+      local waiting = zk.spawn(function()
+        return c:queue("/q"):take()
+      end)
+      zk.sleep(0)
+      assert(server:client())
+      if i % 2 == 0 then
+        own:close()
+        assert.equal("CLOSED", select(3, waiting:wait(1)))
+      end
+    end
+    local function kilobytes()
+      zk.sleep(0.001)
+      collectgarbage()
+      collectgarbage()
+      return collectgarbage("count")
+    end
+    for i = 1, 100 do
+      zk.test(one)(i)
+    end
+    local before = kilobytes()
+    for i = 1, 1000 do
+      zk.test(one)(i)
+    end
+    local grown = kilobytes() - before
+    assert.is_true(grown < 1000, grown) -- one server kept would be more than one of these
+    assert.is_nil(next(zk.runtime.sessions))
+    assert.equal(0, server._memory.core:info().connections)
   end)
 
   it("refuses what is no function", function()
