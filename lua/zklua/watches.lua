@@ -21,6 +21,7 @@ function M.new(session)
     [CHILD] = {},
     [PERSISTENT] = {}, -- path -> list of listeners
     [RECURSIVE] = {},
+    arming = {}, -- listener -> the session that is to set its watch again, until it answers
   }, Watches)
 end
 
@@ -129,7 +130,7 @@ function Watches:unlisten(path, recursive, listener)
   local found = take(self[kind], path, function(other)
     return other == listener
   end)
-  if found and life.alive then
+  if found and life.alive and not self.arming[listener] then
     life.core:unwatch(path, kind)
     life.driver:poke()
   end
@@ -190,16 +191,37 @@ local function fire_one_shots(self, fields)
   end
 end
 
--- Sets one persistent watch on the present session; `listener` hears a gap when it is set.
+local function listens(self, kind, path, listener)
+  for _, other in ipairs(self[kind][path] or {}) do
+    if other == listener then
+      return true
+    end
+  end
+  return false
+end
+
+-- Sets one persistent watch on the present session; `listener` hears a gap when it is set. One that
+-- stops listening meanwhile has its watch taken off when it is there: before that there is nothing
+-- to take, or only what others have on the same path.
 local function listen_again(self, kind, path, listener)
   local life = self.session.life
   local xid, refusal = life.core:add_watch(path, kind == RECURSIVE)
+  self.arming[listener] = life
   local function answer(code)
-    if not code then
+    if self.arming[listener] ~= life then
+      return -- another session is to do it
+    end
+    self.arming[listener] = nil
+    if not listens(self, kind, path, listener) then
+      if not code then
+        life.core:unwatch(path, kind)
+        life.driver:poke()
+      end
+    elseif not code then
       listener:receive({ type = "gap", path = path })
-    elseif code == "CONNECTIONLOSS" and life == self.session.life then
+    elseif code == "CONNECTIONLOSS" then
       listen_again(self, kind, path, listener)
-    elseif life == self.session.life then
+    else
       take(self[kind], path, function(other)
         return other == listener
       end)
