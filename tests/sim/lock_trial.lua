@@ -2,10 +2,12 @@
 --
 -- The judgement is the server's: a write behind the lock is accepted only with the lock's node
 -- there, so in the order of their zxids the tokens never go back, and no addition is lost that was
--- acknowledged. Afterwards nobody waits, and no node is left.
+-- acknowledged. Who says by his own clock that he holds it does so, where nobody ends sessions or
+-- deletes nodes on purpose. Afterwards nobody waits, and no node is left.
 --
 -- In half of the seeds a vandal deletes nodes, which their owners learn late. Half of the waits end
 -- with the lock alone: who misses his turn is not saved by his impatience.
+local histories = require("sim.history")
 local trials = require("zklua.sim.trial")
 
 local TURNS = 4
@@ -17,6 +19,10 @@ local function add(trial, name, held)
     local data, stat = trial.clients[name]:get("/counter")
     if not data or not held:sleep(world:random(name) * 0.2) then
       return false
+    end
+    if held:valid() then
+      trial.beliefs[#trial.beliefs + 1] =
+        { token = held.token, name = name, zxid = histories.durable(trial.server) }
     end
     -- Unknown until answered: this process may be killed, and the lock be lost meanwhile.
     trial.unknown = trial.unknown + 1
@@ -70,6 +76,28 @@ local function vandal(trial)
   end
 end
 
+-- Who was sure to hold the lock when its node had gone from the server's disk.
+local function check_beliefs(trial)
+  if trial.vandal or trial.counts.expire then
+    return true
+  end
+  local tokens, ends = {}, {} -- path -> token of the node that is there, token -> zxid
+  for _, change in ipairs(histories.of(trial.server).changes) do
+    if change.type == "deleted" then
+      ends[tokens[change.path]] = change.zxid
+    end
+    tokens[change.path] = change.node and change.node.czxid
+  end
+  for _, belief in ipairs(trial.beliefs) do
+    local gone = ends[belief.token]
+    if gone and gone <= belief.zxid then
+      return nil, ("%s believed at zxid %d to hold %d, which had ended at %d"):format(belief.name,
+        belief.zxid, belief.token, gone)
+    end
+  end
+  return true
+end
+
 local function judge(trial)
   local counter, left = trial:look(function(c)
     local names, _, code = c:children("/jobs/lock")
@@ -95,13 +123,14 @@ local function judge(trial)
         before.zxid)
     end
   end
-  return true
+  return check_beliefs(trial)
 end
 
 --- One seed: true, or nil and what went wrong; and the trial.
 return function(seed, lines)
   local trial = trials.new({ seed = seed, lines = lines })
   trial.accepted, trial.unknown, trial.sections, trial.clients = {}, 0, 0, {}
+  trial.beliefs = {}
   trial:look(function(c)
     assert(c:create("/counter", "0"))
   end)
@@ -109,7 +138,8 @@ return function(seed, lines)
   for i = 1, count do
     trial:start("worker-" .. i, worker(trial, "worker-" .. i))
   end
-  if trial.world:random("lock") < 0.5 then
+  trial.vandal = trial.world:random("lock") < 0.5
+  if trial.vandal then
     trial:start("vandal", vandal(trial))
   end
   return trial:run(judge)
