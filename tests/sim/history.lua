@@ -121,13 +121,17 @@ end
 --- All that a simulated server did: `changes`, in order, each with its type ("created", "changed",
 --- "deleted"), path, zxid, session, and the node { data, czxid, mzxid, owner } after it; and `nodes`,
 --- what is there at the end.
-function M.of(server)
+---@param last integer|nil  only what was done up to this zxid
+function M.of(server, last)
   local self = setmetatable({ nodes = {}, changes = {}, count = 0 }, History)
   for _, payload in ipairs(server.log) do
     local reader = new_reader(payload)
     self.session = reader.id()
     reader.int()
     self.zxid = reader.long()
+    if last and self.zxid > last then
+      break
+    end
     reader.long()
     take(self, reader.int(), reader)
   end
