@@ -35,6 +35,7 @@
 #define ZKL_LOCAL_LOCK "local.lock"
 #define ZKL_LOCAL_SOCKET "sock"
 #define ZKL_LOCAL_LOG "local.log"
+#define ZKL_LOCAL_LOG_MAX (4 * 1024 * 1024) /* then it is begun anew */
 
 /* What `zklua server --local [DIR]` does; NULL: the directory that `zklua server` itself keeps its
  * data in. Returns the exit status: 0 ended after its last session, or another has the lock. */

@@ -3,6 +3,8 @@
  *   serve.c        start, the turn of the loop, stop
  *   listen.c       addresses and their sockets
  *   connection.c   bytes in, bytes out, the end of a connection
+ *   owners.c       sessions that end with their process
+ *   idle.c         the end of a server that nobody uses
  *   durable.c      the disk's threads
  *   worker.c       a thread that does one job at a time
  *   news.c         the core's events as lines of the log
@@ -53,12 +55,18 @@ struct zkl_host {
     int64_t shed_told_ms;
     int accept_failure;          /* of libuv's: new clients wait; 0: they are taken */
     int64_t accept_at_ms;        /* when it is tried again, ZKL_NEVER: it is being tried */
+    int64_t idle_at_ms;          /* when it ends unless somebody comes, ZKL_NEVER: it is used */
     uint8_t input[ZKL_INPUT_SIZE];
 };
 
 struct zkl_clock zkl_host_clock(void);
 /* There is a turn to come without any wait. */
 void zkl_host_wake(struct zkl_host *host);
+
+/* serve.c */
+void zkl_host_stop(struct zkl_host *host);
+/* Instead of sockets that refuse; false: it was said why not. */
+bool zkl_host_listen_again(struct zkl_host *host);
 
 /* connection.c */
 void zkl_host_accept(struct zkl_listener *listener, void *host);
@@ -71,6 +79,12 @@ bool zkl_host_flush(struct zkl_host *host);
 int64_t zkl_host_linger(struct zkl_host *host, int64_t now_ms);
 void zkl_host_stop_reading(struct zkl_host *host);
 void zkl_host_close_all(struct zkl_host *host);
+
+/* idle.c */
+/* When nobody comes until then the server is to end; ZKL_NEVER: it is used. */
+int64_t zkl_host_idle_deadline(struct zkl_host *host, int64_t now_ms);
+/* Begins to stop, if that time has come and nobody is on the way. */
+void zkl_host_end_idle(struct zkl_host *host, int64_t now_ms);
 
 /* news.c */
 void zkl_host_tell(struct zkl_host *host);

@@ -25,6 +25,7 @@ struct zkl_listener {
     uv_poll_t poll; /* of `socket`, once it listens */
     int socket;
     bool is_unix, polled;
+    struct stat file; /* of a Unix socket: it may be another's by the time that we remove it */
     struct zkl_listeners *all;
     char name[HOST_MAX + 64]; /* as bound */
 };
@@ -138,12 +139,22 @@ static void on_closed(uv_handle_t *handle)
     if (--all->polled == 0) free(all);
 }
 
+static void remove_file(const struct zkl_listener *listener)
+{
+    const char *path = listener->name + strlen(UNIX_PREFIX);
+    struct stat there;
+    if (!listener->is_unix || lstat(path, &there) != 0) return;
+    if (there.st_ino == listener->file.st_ino && there.st_dev == listener->file.st_dev) {
+        unlink(path);
+    }
+}
+
 void zkl_listeners_close(struct zkl_listeners *listeners)
 {
     for (size_t i = 0; i < listeners->count; i++) {
         struct zkl_listener *listener = &listeners->each[i];
         if (listener->polled) uv_close((uv_handle_t *)&listener->poll, on_closed);
-        if (listener->is_unix) unlink(listener->name + strlen(UNIX_PREFIX));
+        remove_file(listener);
         close(listener->socket);
     }
     if (listeners->polled == 0) free(listeners);
@@ -271,6 +282,7 @@ static int bind_unix(struct zkl_listeners *all, const char *path)
                                                 &status);
     if (listener == NULL) return status;
     snprintf(listener->name, sizeof listener->name, UNIX_PREFIX "%s", path);
+    if (lstat(path, &listener->file) != 0) return last_error();
     /* At once, or it looks left behind to a server that starts while we still read our data. */
     return listen(listener->socket, ZKL_LISTEN_BACKLOG) == 0 ? 0 : last_error();
 }
@@ -376,6 +388,25 @@ void zkl_listeners_resume(struct zkl_listeners *listeners)
     for (size_t i = 0; i < listeners->count; i++) {
         int status = uv_poll_start(&listeners->each[i].poll, UV_READABLE, on_poll);
         ZKL_ASSERT(status == 0); /* it fails for handles that are being closed alone */
+    }
+}
+
+/* A shutdown makes sure of those who have looked the name up before it went: they are either in
+ * the queue or refused. */
+void zkl_listeners_refuse(struct zkl_listeners *listeners)
+{
+    for (size_t i = 0; i < listeners->count; i++) {
+        struct zkl_listener *listener = &listeners->each[i];
+        if (!listener->is_unix) continue;
+        remove_file(listener);
+        shutdown(listener->socket, SHUT_RDWR);
+    }
+}
+
+void zkl_listeners_ask(struct zkl_listeners *listeners)
+{
+    for (size_t i = 0; i < listeners->count; i++) {
+        listeners->on_waiting(&listeners->each[i], listeners->user);
     }
 }
 

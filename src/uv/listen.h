@@ -37,6 +37,11 @@ bool zkl_listener_is_unix(const struct zkl_listener *listener);
 /* `on_waiting` is not called between the two. */
 void zkl_listeners_pause(struct zkl_listeners *listeners);
 void zkl_listeners_resume(struct zkl_listeners *listeners);
+/* Takes Unix sockets away: whoever comes from now on finds none, or is refused. Those who have come
+ * already wait to be accepted. The beginning of a close. */
+void zkl_listeners_refuse(struct zkl_listeners *listeners);
+/* Calls `on_waiting` for each, whether anybody waits or not. */
+void zkl_listeners_ask(struct zkl_listeners *listeners);
 /* The port of the first TCP address, -1: there is none. */
 int zkl_listeners_port(const struct zkl_listeners *listeners);
 /* "127.0.0.1:2181, unix:/run/x", as they are bound. */

@@ -1,4 +1,4 @@
-#define _POSIX_C_SOURCE 200809L /* clock_gettime, gmtime_r, poll */
+#define _POSIX_C_SOURCE 200809L /* clock_gettime, gmtime_r, poll, ftruncate */
 
 #include "uv/log.h"
 
@@ -17,11 +17,27 @@ static struct {
     unsigned long long dropped;
     time_t chatter_second;
     int chatter_count;
+    size_t size, size_max; /* 0: none */
 } state;
 
 static void init_state(void)
 {
     uv_mutex_init(&state.mutex);
+}
+
+static void lock_state(void)
+{
+    static uv_once_t once = UV_ONCE_INIT;
+    uv_once(&once, init_state);
+    uv_mutex_lock(&state.mutex);
+}
+
+void zkl_log_limit(size_t size)
+{
+    lock_state();
+    state.size_max = size;
+    state.size = 0;
+    uv_mutex_unlock(&state.mutex);
 }
 
 /* Whether a write of a line would not wait: a pipe that polls writable takes PIPE_BUF bytes. */
@@ -50,14 +66,19 @@ static void put(const struct timespec *time, enum zkl_log_level level, const cha
     int more = snprintf(line + size, sizeof line - size, ".%03ldZ %s %s\n",
                         time->tv_nsec / 1000000, names[level], text);
     ssize_t written = write(STDERR_FILENO, line, size + (size_t)more);
-    (void)written; /* there is nobody else to tell */
+    if (written > 0) state.size += (size_t)written; /* there is nobody else to tell of a failure */
+}
+
+static void keep_limit(const struct timespec *time)
+{
+    if (state.size_max == 0 || state.size <= state.size_max) return;
+    if (ftruncate(STDERR_FILENO, 0) != 0) return;
+    state.size = 0;
+    put(time, ZKL_LOG_INFO, "begun anew: the log had grown to its limit");
 }
 
 void zkl_log(enum zkl_log_level level, const char *format, ...)
 {
-    static uv_once_t once = UV_ONCE_INIT;
-    uv_once(&once, init_state);
-
     char text[ZKL_LOG_LINE_MAX];
     va_list arguments;
     va_start(arguments, format);
@@ -68,7 +89,7 @@ void zkl_log(enum zkl_log_level level, const char *format, ...)
         if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
     }
 
-    uv_mutex_lock(&state.mutex);
+    lock_state();
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     if (!has_room() || (level == ZKL_LOG_CHATTER && too_much_chatter(now.tv_sec))) {
@@ -80,6 +101,7 @@ void zkl_log(enum zkl_log_level level, const char *format, ...)
             put(&now, ZKL_LOG_INFO, gap);
             state.dropped = 0;
         }
+        keep_limit(&now);
         put(&now, level, text);
     }
     uv_mutex_unlock(&state.mutex);

@@ -7,6 +7,8 @@
 #ifndef ZKLUA_UV_LOG_H
 #define ZKLUA_UV_LOG_H
 
+#include <stddef.h>
+
 enum zkl_log_level {
     ZKL_LOG_CHATTER, /* about one client: at most ZKL_LOG_CHATTER_PER_S of them in a second */
     ZKL_LOG_INFO,
@@ -15,6 +17,10 @@ enum zkl_log_level {
 };
 #define ZKL_LOG_CHATTER_PER_S 100
 #define ZKL_LOG_LINE_MAX 2048 /* the rest of a longer text is cut */
+
+/* Standard error is a file that is appended to: when more than `size` bytes were written from here
+ * on it is emptied. */
+void zkl_log_limit(size_t size);
 
 __attribute__((format(printf, 2, 3)))
 void zkl_log(enum zkl_log_level level, const char *format, ...);

@@ -83,11 +83,11 @@ static void commit_at_once(struct zkl_host *host, struct zkl_clock clock)
     }
 }
 
-static void begin_stop(struct zkl_host *host)
+void zkl_host_stop(struct zkl_host *host)
 {
     if (host->stopping) return;
     host->stopping = true;
-    zkl_listeners_close(host->listeners);
+    if (host->listeners != NULL) zkl_listeners_close(host->listeners);
     host->listeners = NULL;
     zkl_host_stop_reading(host);
 }
@@ -126,7 +126,7 @@ static void turn(struct zkl_host *host)
         if (host->stopping && host->durable != NULL) zkl_durable_stop(host->durable);
         if (!works && !host->failed) {
             host->failed = true;
-            begin_stop(host);
+            zkl_host_stop(host);
         }
     } while (zkl_host_flush(host));
     zkl_host_tell(host);
@@ -135,6 +135,7 @@ static void turn(struct zkl_host *host)
 static void on_pump(uv_check_t *check)
 {
     struct zkl_host *host = check->data;
+    zkl_host_end_idle(host, zkl_host_clock().now_ms);
     turn(host);
     if (host->stopping && everything_is_settled(host)) {
         finish_stop(host);
@@ -145,6 +146,7 @@ static void on_pump(uv_check_t *check)
     if (!host->stopping) {
         next = earlier(next, zkl_server_deadline(host->server));
         next = earlier(next, zkl_host_accept_again(host, now_ms));
+        next = earlier(next, zkl_host_idle_deadline(host, now_ms));
     }
     if (host->durable != NULL) next = earlier(next, zkl_durable_deadline(host->durable));
     set_alarm(host, next, now_ms);
@@ -166,7 +168,7 @@ static void on_signal(uv_signal_t *handle, int number)
     zkl_log(ZKL_LOG_INFO, "stopping (signal %d)", number);
     zkl_notify("STOPPING=1");
     host->stop_at_ms = now_ms;
-    begin_stop(host);
+    zkl_host_stop(host);
 }
 
 static bool is_ignored(int number)
@@ -249,26 +251,35 @@ static bool complain(const char *what, const char *why)
     return false;
 }
 
+static bool complain_of_directory(const struct zkl_host *host, const char *why)
+{
+    const char *name = host->options->local.name;
+    zkl_log(ZKL_LOG_ERROR, "cannot serve %s: %s", name != NULL ? name : "this directory", why);
+    return false;
+}
+
 /* A server that could begin, and end with the first write, had better not begin. Where nothing
  * is yet, making it will tell. */
-static bool may_make_files(const char *directory)
+static bool may_make_files(const struct zkl_host *host, const char *directory)
 {
     char name[PATH_MAX];
+    char why[PATH_MAX + 128];
     snprintf(name, sizeof name, "%s/version-2", directory);
     if (access(name, W_OK | X_OK) == 0 || errno == ENOENT) return true;
-    zkl_log(ZKL_LOG_ERROR, "cannot serve this directory: %s: %s", name, strerror(errno));
-    return false;
+    snprintf(why, sizeof why, "%s: %s", name, strerror(errno));
+    return complain_of_directory(host, why);
 }
 
 static bool recover(struct zkl_host *host)
 {
     struct zkl_store_report report = { .text = "" };
     const struct zkl_store_options *options = &host->options->store;
-    if (!may_make_files(options->data_directory)) return false;
-    if (options->log_directory != NULL && !may_make_files(options->log_directory)) return false;
+    const char *logs = options->log_directory;
+    if (!may_make_files(host, options->data_directory)) return false;
+    if (logs != NULL && !may_make_files(host, logs)) return false;
     int64_t began_ms = zkl_host_clock().now_ms;
     host->store = zkl_store_open(&host->options->store, host->server, &report);
-    if (host->store == NULL) return complain("cannot serve this directory", report.text);
+    if (host->store == NULL) return complain_of_directory(host, report.text);
     if (report.text[0] != '\0') zkl_log(ZKL_LOG_WARNING, "%s", report.text);
     zkl_server_measured(host->server, ZKL_MEASURED_START_MS,
                         zkl_host_clock().now_ms - began_ms);
@@ -293,7 +304,7 @@ static bool make_server(struct zkl_host *host)
     if (options->store.data_directory == NULL) {
         server.crypto.random(server.crypto.context, server.secret, sizeof server.secret);
     } else if (zkl_store_secret(&options->store, &server.crypto, server.secret, &report) != 0) {
-        return complain("cannot serve this directory", report.text);
+        return complain_of_directory(host, report.text);
     }
     describe_config(host, config_text);
     server.config_text = (struct zkl_slice) { (const uint8_t *)config_text, strlen(config_text) };
@@ -306,36 +317,55 @@ static bool make_server(struct zkl_host *host)
     return true;
 }
 
-static bool open_for_clients(struct zkl_host *host)
+static bool bind_listeners(struct zkl_host *host)
+{
+    struct zkl_listener_error error;
+    host->listeners = zkl_listeners_bind(&host->loop, host->options->listen,
+                                         host->options->listen_count, &error);
+    return host->listeners != NULL || complain("cannot listen at", error.text);
+}
+
+static bool open_listeners(struct zkl_host *host)
 {
     struct zkl_listener_error error;
     int backlog = host->options->backlog > 0 ? host->options->backlog : ZKL_LISTEN_BACKLOG;
-    if (zkl_listeners_open(host->listeners, backlog, zkl_host_accept, host, &error) != 0) {
-        return complain("cannot listen at", error.text);
-    }
+    return zkl_listeners_open(host->listeners, backlog, zkl_host_accept, host, &error) == 0
+           || complain("cannot listen at", error.text);
+}
+
+bool zkl_host_listen_again(struct zkl_host *host)
+{
+    zkl_listeners_close(host->listeners);
+    return bind_listeners(host) && open_listeners(host);
+}
+
+static void tell_ready(const struct zkl_host *host)
+{
+    const struct zkl_serve_local *local = &host->options->local;
     char addresses[ADDRESSES_TEXT_MAX];
+    if (local->on_ready != NULL) local->on_ready(local->user);
     zkl_listeners_describe(host->listeners, addresses, sizeof addresses);
+    const char *directory = "";
+    if (host->store != NULL) {
+        directory = local->name != NULL ? local->name : host->options->store.data_directory;
+    }
     zkl_log(ZKL_LOG_INFO, "serving at %s from zxid 0x%llx, %s%s", addresses,
             (unsigned long long)zkl_server_zxid(host->server),
-            host->store != NULL ? "kept in " : "in memory only",
-            host->store != NULL ? host->options->store.data_directory : "");
+            host->store != NULL ? "kept in " : "in memory only", directory);
     int status = zkl_notify("READY=1");
     if (status != 0) {
         zkl_log(ZKL_LOG_WARNING, "NOTIFY_SOCKET could not be told: %s", uv_strerror(status));
     }
-    return true;
 }
 
 static bool start(struct zkl_host *host)
 {
-    struct zkl_listener_error error;
     host->open_max = raise_descriptor_limit();
     int status = watch_signals(host);
     if (status != 0) return complain("cannot catch signals", uv_strerror(status));
-    host->listeners = zkl_listeners_bind(&host->loop, host->options->listen,
-                                         host->options->listen_count, &error);
-    if (host->listeners == NULL) return complain("cannot listen at", error.text);
-    return make_server(host) && open_for_clients(host);
+    if (!bind_listeners(host) || !make_server(host) || !open_listeners(host)) return false;
+    tell_ready(host);
+    return true;
 }
 
 int zkl_serve(const struct zkl_serve_options *options)
@@ -347,7 +377,7 @@ int zkl_serve(const struct zkl_serve_options *options)
         return 1;
     }
     host->options = options;
-    host->alarm_at_ms = host->accept_at_ms = ZKL_NEVER;
+    host->alarm_at_ms = host->accept_at_ms = host->idle_at_ms = ZKL_NEVER;
     zkl_list_init(&host->connections);
     zkl_list_init(&host->draining);
     zkl_list_init(&host->lingering);
@@ -357,6 +387,7 @@ int zkl_serve(const struct zkl_serve_options *options)
 
     if (start(host)) {
         uv_check_start(&host->pump, on_pump);
+        zkl_host_wake(host); /* what is due without any client is set by a first turn */
     } else {
         host->failed = true;
         if (host->listeners != NULL) zkl_listeners_close(host->listeners);
