@@ -18,10 +18,11 @@ end
 
 local trial = require("sim." .. pattern .. "_trial")
 local single = count == 1
-local failed, virtual = 0, 0
+local failed, virtual, operations = 0, 0, 0
 for i = 0, count - 1 do
   local ok, message, run = trial(seed + i, single)
   virtual = virtual + run.world.time
+  operations = operations + (run.operations or 0)
   if single then
     print(table.concat(run.world:story(), "\n"))
   end
@@ -31,6 +32,9 @@ for i = 0, count - 1 do
     print(("%s: tools/sim %s %d"):format(message, pattern, seed + i))
   end
 end
-print(("%d seeds, %d failed; %.0f s of virtual time in %.1f s"):format(count, failed, virtual,
-  os.clock()))
+local spent = os.clock()
+local rate = operations > 0 and ("; %d operations, %d a second"):format(operations,
+  math.floor(operations / spent)) or ""
+print(("%d seeds, %d failed; %.0f s of virtual time in %.1f s%s"):format(count, failed, virtual, spent,
+  rate))
 os.exit(failed == 0 and 0 or 1)
