@@ -12,8 +12,21 @@ local M = {}
 local OPTIONS = options_of.set({ default = "string" })
 local SHOWN = { exists = true, data = true, stat = true, stale = true, revision = true }
 
+-- Whether a reading differs from what is known. After a gap it often does not.
+local function is_new(value, stat)
+  local known = value.stat
+  if value.revision == 0 or not known or not stat then
+    return value.revision == 0 or known ~= stat
+  end
+  return known.mzxid ~= stat.mzxid or known.aversion ~= stat.aversion
+end
+
 -- Takes in an answer of get. True, or nil, message, CODE for what ends the value.
 local function take(value, data, stat, code)
+  if value.ended then
+    return true -- it was closed while it was read: what is known stays
+  end
+  local new = is_new(value, data and stat or nil)
   if data then
     value.exists, value.data, value.stat = true, data, stat
   elseif code == "NONODE" then
@@ -22,7 +35,9 @@ local function take(value, data, stat, code)
     return nil, stat, code
   end
   value:refreshed()
-  value:announce()
+  if new then
+    value:announce()
+  end
   return true
 end
 
