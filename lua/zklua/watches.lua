@@ -70,10 +70,15 @@ end
 
 function Watches:armed(watcher, code)
   local kind
-  if watcher.queue then
+  local queue = watcher.queue
+  if queue then
     if not code then
-      watcher.queue.listening = true
-      self:listen(watcher.queue.path, watcher.queue.recursive, watcher.queue)
+      queue.listening = true
+      self:listen(queue.path, queue.recursive, queue)
+      if queue.closed then -- meanwhile: a cache is there before its watch is
+        queue.listening = false
+        self:unlisten(queue.path, queue.recursive, queue)
+      end
     end
     return
   end
@@ -150,6 +155,16 @@ local function parent_of(path)
   return parent or "/"
 end
 
+-- Paths in an order that does not follow from where strings lie in memory.
+local function sorted_paths(lists)
+  local paths = {}
+  for path in pairs(lists) do
+    paths[#paths + 1] = path
+  end
+  table.sort(paths)
+  return paths
+end
+
 -- News -----------------------------------------------------------------------
 
 --- An event of the core.
@@ -183,8 +198,8 @@ local function fire_one_shots(self, fields)
   for _, kind in ipairs(ONE_SHOT) do
     local lists = self[kind]
     self[kind] = {}
-    for path, list in pairs(lists) do
-      for _, watcher in ipairs(list) do
+    for _, path in ipairs(sorted_paths(lists)) do
+      for _, watcher in ipairs(lists[path]) do
         call(self, watcher, { type = fields.type, code = fields.code, path = path })
       end
     end
@@ -239,8 +254,9 @@ end
 function Watches:renewed()
   fire_one_shots(self, { type = "gap" })
   for _, kind in ipairs({ PERSISTENT, RECURSIVE }) do
-    for path, list in pairs(self[kind]) do
-      for _, listener in ipairs({ (table.unpack or unpack)(list) }) do -- luacheck: ignore
+    local lists = self[kind]
+    for _, path in ipairs(sorted_paths(lists)) do
+      for _, listener in ipairs({ (table.unpack or unpack)(lists[path] or {}) }) do -- luacheck: ignore
         listen_again(self, kind, path, listener)
       end
     end
@@ -253,8 +269,8 @@ function Watches:ended(code)
   for _, kind in ipairs({ PERSISTENT, RECURSIVE }) do
     local lists = self[kind]
     self[kind] = {}
-    for path, list in pairs(lists) do
-      self:tell(list, { type = "closed", path = path, code = code })
+    for _, path in ipairs(sorted_paths(lists)) do
+      self:tell(lists[path], { type = "closed", path = path, code = code })
     end
   end
 end

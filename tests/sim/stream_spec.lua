@@ -31,3 +31,25 @@ describe("a stream", function()
     assert.equal(0, theirs)
   end)
 end)
+
+describe("a cache", function()
+  it("that is closed before its watch is set leaves none", function()
+    local world = worlds.new({ seed = 1 })
+    local server = servers.new(world)
+    local ours, theirs
+    local main = processes.start(world, { name = "main", servers = "10.0.0.1",
+      connect = { log = function() end },
+      main = function(zk)
+        local c = assert(zk.connect())
+        local cache = c:cache("/")
+        zk.pause() -- its watch is on the way
+        cache:close()
+        zk.sleep(1)
+        ours, theirs = c:lifetime().core:info().watches, server.core:info().watches
+      end })
+    world:run(60)
+    assert.equal(0, main.status, main.failure)
+    assert.equal(0, ours)
+    assert.equal(0, theirs)
+  end)
+end)
