@@ -10,6 +10,9 @@ local trials = require("zklua.sim.trial")
 
 local ITEMS = 6 -- of each producer
 
+-- What a take may end with when it has none.
+local MAY_FAIL = { EMPTY = true, NOTCONNECTED = true, SESSIONEXPIRED = true }
+
 local function producer(trial, name)
   return function(zk)
     local c = assert(zk.connect({ timeout = 1000 }))
@@ -36,7 +39,7 @@ local function consumer(trial, name)
     local idle = 0
     -- Until everybody has gone, and nothing has come for longer than a dead worker's lease lasts.
     while idle < 3 or trial.producing > 0 do
-      local item = queue:take({ wait = trial.session_timeout })
+      local item, message, code = queue:take({ wait = trial.session_timeout })
       if item then
         idle = 0
         local data = item.data
@@ -47,6 +50,8 @@ local function consumer(trial, name)
           trial.unknown[data] = trial.unknown[data] - 1
           trial.done[data] = (trial.done[data] or 0) + 1
         end
+      elseif not MAY_FAIL[code] then
+        error(message)
       elseif trial.healing then
         idle = idle + 1
       else
