@@ -35,6 +35,6 @@ end
 local spent = os.clock()
 local rate = operations > 0 and ("; %d operations, %d a second"):format(operations,
   math.floor(operations / spent)) or ""
-print(("%d seeds, %d failed; %.0f s of virtual time in %.1f s%s"):format(count, failed, virtual, spent,
-  rate))
+print(("%d seeds, %d failed; %.0f s of virtual time in %.1f s%s"):format(count, failed, virtual,
+  spent, rate))
 os.exit(failed == 0 and 0 or 1)

@@ -62,7 +62,8 @@ local function stat_of(node)
     czxid = node.czxid, mzxid = node.mzxid, pzxid = node.pzxid,
     ctime = node.ctime, mtime = node.mtime,
     version = node.version, cversion = 2 * node.creates - node.children, aversion = node.aversion,
-    ephemeral_owner = node.session, data_length = #(node.data or ""), children_count = node.children,
+    ephemeral_owner = node.session,
+    data_length = #(node.data or ""), children_count = node.children,
   }
 end
 

@@ -161,7 +161,7 @@ local function step(tree, txn, requests, written)
   tree:begin(txn.zxid, txn.time)
   local late = math.floor((WALL_BEGIN + txn.at) * 1000) - txn.time
   if late < -CLOCK_ERROR or late > CLOCK_ERROR then
-    return ("zxid %d has a time that is %d ms off (type %d xid %d)"):format(txn.zxid, late, txn.type, txn.xid)
+    return ("zxid %d, of type %d, has a time that is %d ms off"):format(txn.zxid, txn.type, late)
   elseif txn.type == -10 then
     tree:open(txn.session)
   elseif txn.type == -11 then

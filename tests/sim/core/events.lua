@@ -19,8 +19,9 @@ end
 local function concerns(watch, change)
   local kind, path = watch.kind, watch.path
   if kind == RECURSIVE then
-    local prefix = path == "/" and "/" or path .. "/"
-    return change.type ~= "children" and (change.path == path or change.path:sub(1, #prefix) == prefix)
+    local below = path == "/" and "/" or path .. "/"
+    return change.type ~= "children"
+      and (change.path == path or change.path:sub(1, #below) == below)
   elseif change.path ~= path then
     return false
   elseif kind == CHILD then
@@ -69,6 +70,11 @@ local function set(self, path, kind, zxid, stat)
   if kind < PERSISTENT or not watch.sure then
     aim(self, watch, zxid)
   end
+end
+
+-- A change, or an event, in words.
+local function told(change)
+  return ("%s was %s at %d"):format(change.path, change.type, change.zxid)
 end
 
 -- Replies ------------------------------------------------------------------------
@@ -133,8 +139,8 @@ function Watcher:reply(reply)
     if not watch.sure then
       aim(self, watch, reply.zxid)
     elseif watch.due and watch.due.zxid <= reply.zxid then
-      return ("%s has a reply as of zxid %d, before the event that %s was %s at %d"):format(
-        self.who, reply.zxid, watch.due.path, watch.due.type, watch.due.zxid)
+      return ("%s has a reply as of zxid %d, before the event that %s"):format(self.who, reply.zxid,
+        told(watch.due))
     end
   end
   local wrong = check_shown(self, reply, operation)
@@ -162,9 +168,8 @@ end
 -- One watch of those that an event is for.
 local function reach(self, watch, event)
   if watch.sure and event.zxid and not equals(watch.due, event) then
-    local due = watch.due
-    return ("%s is told that %s was %s at %d, and %s is due"):format(self.who, event.path, event.type,
-      event.zxid, due and ("that %s was %s at %d"):format(due.path, due.type, due.zxid) or "nothing")
+    return ("%s is told that %s, and that %s is due"):format(self.who, told(event),
+      watch.due and told(watch.due) or "nothing")
   elseif watch.kind < PERSISTENT then
     self.watches[watch.kind .. watch.path] = nil
   elseif event.zxid then
@@ -187,8 +192,7 @@ function Watcher:watch(event)
   if event.type == "gap" then
     return gap(self, event)
   elseif event.zxid and not find(self.changes, event) then
-    return ("%s is told that %s was %s at %d, which never was"):format(self.who, event.path,
-      event.type, event.zxid)
+    return ("%s is told that %s, which never was"):format(self.who, told(event))
   end
   for _, watch in pairs(self.watches) do
     if concerns(watch, event) and has(event.kinds, watch.kind) then

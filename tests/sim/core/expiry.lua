@@ -1,5 +1,5 @@
---- Sessions expire neither early nor late: not before their timeout has passed since the server last
---- heard of them, and at most two ticks after that.
+--- Sessions expire neither early nor late: not before their timeout has passed since the server
+--- last heard of them, and at most two ticks after that.
 local TICKS = 2
 local ROUNDING = 0.002 -- the server's clocks count whole milliseconds
 

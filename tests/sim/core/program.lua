@@ -316,8 +316,8 @@ end
 
 --- Kinds, as often as they are to come.
 local KINDS = {}
-for kind, weight in ("create 10 set 6 delete 5 multi 4 set_acl 1 get 6 exists 5 children 5 get_acl 1"
-  .. " count 1 sync 2 ephemerals 1 multi_read 2 add_watch 2"):gmatch("(%S+) (%d+)") do
+for kind, weight in ("create 10 set 6 delete 5 multi 4 set_acl 1 get 6 exists 5 children 5"
+  .. " get_acl 1 count 1 sync 2 ephemerals 1 multi_read 2 add_watch 2"):gmatch("(%S+) (%d+)") do
   for _ = 1, tonumber(weight) do
     KINDS[#KINDS + 1] = kind
   end
