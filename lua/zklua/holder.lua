@@ -18,8 +18,10 @@ local SHORT = 0.01 -- seconds; what is released before is not worth a watch
 local Flag = {}
 Flag.__index = Flag
 
-local function new_flag(runtime)
-  return setmetatable({ _runtime = runtime, _waiters = {}, _handlers = {} }, Flag)
+-- `keep` lets what the flag tells of live on until the function that it returns is called: whoever
+-- waits for the flag must hear of it, although nobody else holds it any more.
+local function new_flag(runtime, keep)
+  return setmetatable({ _runtime = runtime, _keep = keep, _waiters = {}, _handlers = {} }, Flag)
 end
 
 function Flag:set(reason)
@@ -46,7 +48,9 @@ function Flag:wait(timeout)
     event:set() -- a cancelled task is told so even here
   end
   self._waiters[event] = true
+  local release = self._keep()
   local woken, message, code = event:wait(timeout)
+  release()
   self._waiters[event] = nil
   return woken, message, code
 end
@@ -57,8 +61,10 @@ function Flag:on(handler)
   if self.reason then
     handler(self.reason)
   end
+  local release = self._keep()
   return function()
     self._handlers[handler] = nil
+    release()
   end
 end
 
@@ -92,21 +98,33 @@ local function lose(held, reason)
   held._wake:set()
 end
 
+-- What is still held behind a weak reference: who drops a holder and its client, without releasing,
+-- ends the session, so nothing that hangs on the session may keep either.
+local function present(weak)
+  local held = weak[1]
+  return held and not held._over
+end
+
+local function lose_weak(weak, reason)
+  if weak[1] then
+    lose(weak[1], reason)
+  end
+end
+
 -- Follows our node until it is gone. Looks again after each event instead of believing it.
-local function follow(held)
-  local client, node = held._client, held._node
-  local read = { watch = held._wake, deadline = arguments.deadline(client) }
-  held._wake:wait(SHORT)
-  while not held._over do
+local function follow(weak, client, node, wake)
+  local read = { watch = wake, deadline = arguments.deadline(client) }
+  wake:wait(SHORT)
+  while present(weak) do
     local data, message, code = client:get(node.path, read)
-    if held._over then
+    if not present(weak) then
       return
     elseif data and message.ephemeral_owner ~= node.life.id then
-      return lose(held, "its node " .. node.path .. " is another's")
+      return lose_weak(weak, "its node " .. node.path .. " is another's")
     elseif data then
-      held._wake:wait()
+      wake:wait()
     elseif code == "NONODE" then
-      return lose(held, "its node " .. node.path .. " was deleted")
+      return lose_weak(weak, "its node " .. node.path .. " was deleted")
     elseif not own.PASSING[code] or not own.pause(client) then
       return nil, message, code -- the end of the session is told by `on_end`
     end
@@ -124,11 +142,16 @@ end
 ---@param options zklua.HeldOptions
 ---@return zklua.Held
 function Held.new(client, node, options)
-  local runtime = client.runtime
-  local held = setmetatable({
+  local runtime, held = client.runtime, nil
+  local function keep()
+    return node.life:on_end(function()
+      lose(held, SESSION_ENDED)
+    end)
+  end
+  held = setmetatable({
     token = node.czxid,
     token_text = core.format_zxid(node.czxid),
-    lost = new_flag(runtime),
+    lost = new_flag(runtime, keep),
     _client = client,
     _node = node,
     _what = options.what,
@@ -136,13 +159,15 @@ function Held.new(client, node, options)
     _wake = runtime:event(),
     _depth = 1,
   }, options.meta or meta)
+  local weak = setmetatable({ held }, { __mode = "v" })
   held._off = node.life:on_end(function()
-    lose(held, SESSION_ENDED)
+    lose_weak(weak, SESSION_ENDED)
   end)
   if not node.life.alive then
     lose(held, SESSION_ENDED)
   elseif not options.unwatched then
-    runtime:daemon(follow, held)
+    local unguarded = client._class.new(client._session, client.prefix)
+    runtime:daemon(follow, weak, unguarded, node, held._wake)
   end
   return held
 end

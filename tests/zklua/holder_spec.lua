@@ -101,3 +101,77 @@ describe("a holder", function()
     end)
   end)
 end)
+
+describe("a holder that nobody has any more", function()
+  local zk = require("zklua")
+  local server, observer
+
+  before_each(function()
+    server = zk.server()
+    observer = assert(server:client())
+  end)
+
+  after_each(function()
+    server:close()
+  end)
+
+  -- Runs take(c) in a task, which drops all that it has; whether the lock is still held then.
+  local function is_held_after(take)
+    zk.spawn(function()
+      take(assert(server:client()))
+    end):wait()
+    for _ = 1, 5 do
+      collectgarbage()
+      collectgarbage()
+      assert(zk.sleep(0.01))
+    end
+    return #assert(observer:children("/l")) == 1
+  end
+
+  it("ends with the session of the client that was dropped with it", function()
+    assert.is_false(is_held_after(function(c)
+      assert(c:lock("/l"):acquire())
+    end))
+  end)
+
+  it("lives on with a client that somebody has", function()
+    local kept
+    assert.is_true(is_held_after(function(c)
+      kept = c
+      assert(c:lock("/l"):acquire())
+    end))
+    assert.equal("connected", kept:state())
+  end)
+
+  it("lives on with a flag that somebody has, or waits for", function()
+    local lost
+    assert.is_true(is_held_after(function(c)
+      lost = assert(c:lock("/l"):acquire()).lost
+    end))
+    assert(observer:delete("/l/" .. observer:children("/l")[1]))
+    assert.is_true(lost:wait(5))
+
+    local heard
+    assert.is_true(is_held_after(function(c)
+      local held = assert(c:lock("/l"):acquire())
+      zk.spawn(function()
+        heard = held.lost:wait()
+      end)
+      assert(zk.sleep(0.02))
+    end))
+    assert(observer:delete("/l/" .. observer:children("/l")[1]))
+    assert(zk.sleep(0.1))
+    assert.is_true(heard)
+  end)
+
+  it("lives on with a function that runs under it and waits for ever", function()
+    assert.is_true(is_held_after(function(c)
+      zk.spawn(function()
+        c:lock("/l"):with(function()
+          zk.event():wait()
+        end)
+      end)
+      assert(zk.sleep(0.05))
+    end))
+  end)
+end)

@@ -3,8 +3,7 @@
 ---
 --- Who comes and goes between two reads is not seen; the last one always is. Connection loss is
 --- waited out, and a new session reads again: the client tells all watches when it begins. Ends
---- with nil when it is closed, when the client is,
---- or when the task is cancelled.
+--- with nil when it is closed, when the client is, or when the task is cancelled.
 local arguments = require "zklua.arguments"
 local own = require "zklua.own"
 
@@ -33,11 +32,14 @@ function Changes:next(timeout)
     local value, message, code
     if self._stale ~= false then
       self._stale = false
-      value, message, code = self._seats:first(arguments.deadline(client), self._wake)
+      value, message, code = self._seats:first(deadline, self._wake)
     end
     if value ~= nil and (self._last == nil or not same(self._last, value)) then
       self._last = value
       return value
+    elseif code == "TIMEOUT" then
+      self._stale = true -- it is not known what there is, and nothing tells of a change
+      return nil, message, code
     elseif code and (own.PASSING[code] or code == "SESSIONEXPIRED" and client:lifetime().alive) then
       self._stale = true
       local ok, why, what = own.pause(client)
@@ -78,6 +80,9 @@ end
 function Changes:close()
   if not self._closed then
     self._closed = true
+    -- The watch is on the node of the first, or on where one would come.
+    local client, last = self._client, self._last
+    client:unwatch(last and last.path or self._seats.path, nil, self._wake)
     self._wake:set()
   end
 end

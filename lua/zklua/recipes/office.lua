@@ -42,8 +42,10 @@ function Office:first(deadline, watch)
       return false
     end
     local known, message, what = client:exists(path, read)
-    if not known then
-      return known, message, what
+    if known == false then
+      return false
+    elseif not known then
+      return nil, message, what
     end
     client:unwatch(path, "data", watch)
   end
