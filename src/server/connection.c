@@ -341,6 +341,11 @@ void zkl_connection_attach(struct zkl_connection *connection, struct zkl_session
     zkl_reply_connect(connection, session);
 }
 
+int64_t zkl_connection_session(const struct zkl_connection *connection)
+{
+    return connection->session != NULL ? connection->session->id : 0;
+}
+
 /* --- the end ------------------------------------------------------------------ */
 
 static void forget_deferred(struct zkl_connection *connection)

@@ -364,6 +364,11 @@ void zkl_server_tick(struct zkl_server *server, struct zkl_clock clock)
     zkl_reap(server);
 }
 
+bool zkl_server_has_session(const struct zkl_server *server, int64_t session_id)
+{
+    return zkl_sessions_find(&server->sessions, session_id) != NULL;
+}
+
 bool zkl_server_expire(struct zkl_server *server, int64_t session_id, struct zkl_clock clock)
 {
     server->clock = clock;

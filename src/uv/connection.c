@@ -8,14 +8,16 @@
  * there are ZKL_DRAIN_MS: then the socket is shut for writing and read until the peer hangs up or
  * ZKL_LINGER_MS are over, because closing a socket with unread input resets it, and the peer
  * would lose the last answer. */
-#define _POSIX_C_SOURCE 200809L /* what uv.h needs */
+#define _GNU_SOURCE /* struct ucred */
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "uv/host.h"
 #include "uv/log.h"
+#include "uv/owners.h"
 
 enum {
     WRITE_MAX = 256 * 1024, /* in one request to libuv: what is sent is told in pieces */
@@ -38,6 +40,8 @@ struct connection {
     } socket;
     struct zkl_host *host;
     struct zkl_connection *core; /* NULL once the core was told of the end */
+    struct zkl_owner *owner;     /* the process at the other end; NULL: not watched */
+    int64_t session_id;          /* that it is known to have attached */
     enum connection_state state;
     struct zkl_list link;        /* the host's list of this state */
     bool reading;
@@ -58,6 +62,16 @@ static void on_closed(uv_handle_t *handle)
     free(connection);
 }
 
+/* Its session belongs to the process behind this connection from now on. */
+static void note_session(struct connection *connection)
+{
+    struct zkl_owners *owners = connection->host->owners;
+    int64_t id = zkl_connection_session(connection->core);
+    if (owners == NULL || id == 0 || id == connection->session_id) return;
+    connection->session_id = id;
+    zkl_owners_attached(owners, connection->owner, id);
+}
+
 static void cut(struct connection *connection)
 {
     if (uv_is_closing(&connection->socket.handle)) return;
@@ -67,9 +81,12 @@ static void cut(struct connection *connection)
     /* First the socket: from here on libuv looks at no byte of the core's output. */
     uv_close(&connection->socket.handle, on_closed);
     if (connection->core != NULL) {
+        note_session(connection);
         zkl_server_closed(connection->core, zkl_host_clock());
         connection->core = NULL;
     }
+    if (connection->owner != NULL) zkl_owner_leave(connection->owner);
+    connection->owner = NULL;
 }
 
 static void on_shutdown(uv_shutdown_t *request, int status)
@@ -222,6 +239,7 @@ static void write_output(struct connection *connection)
 /* Does what the core wants of this connection now. */
 static void carry_out(struct connection *connection)
 {
+    note_session(connection);
     enum zkl_ending ending = zkl_connection_ending(connection->core);
     if (ending == ZKL_CLOSE_AT_ONCE) {
         cut(connection);
@@ -282,6 +300,33 @@ static bool describe_peer(const struct connection *connection, struct zkl_peer *
     return peer->address_size > 0;
 }
 
+/* Who is at the other end of a Unix socket. false: nobody who may be there. */
+static bool admit_process(struct connection *connection)
+{
+    struct zkl_host *host = connection->host;
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    int socket;
+    if (host->owners == NULL || connection->socket.handle.type == UV_TCP) return true;
+    if (uv_fileno(&connection->socket.handle, &socket) != 0
+        || getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+        return false;
+    }
+    if (peer.uid != geteuid() && peer.uid != 0) {
+        zkl_log(ZKL_LOG_CHATTER, "process %ld turned away: it is user id %lu's, and this server is "
+                "for user id %lu alone", (long)peer.pid, (unsigned long)peer.uid,
+                (unsigned long)geteuid());
+        return false;
+    }
+    connection->owner = zkl_owners_enter(host->owners, peer.pid);
+    return true;
+}
+
+static size_t count_descriptors(const struct zkl_host *host)
+{
+    return host->open_count + (host->owners != NULL ? zkl_owners_count(host->owners) : 0);
+}
+
 /* Descriptors that the log's next file needs are worth more than one more client. */
 static void shed(struct zkl_host *host, int64_t now_ms)
 {
@@ -315,13 +360,13 @@ static void begin(struct connection *connection)
 {
     struct zkl_host *host = connection->host;
     struct zkl_clock clock = zkl_host_clock();
-    if (host->open_count > host->open_max) {
+    if (count_descriptors(host) > host->open_max) {
         shed(host, clock.now_ms);
         cut(connection);
         return;
     }
     struct zkl_peer peer;
-    if (!describe_peer(connection, &peer)
+    if (!describe_peer(connection, &peer) || !admit_process(connection)
         || zkl_server_accept(host->server, &peer, clock, &connection->core) != ZKL_OK) {
         connection->core = NULL;
         cut(connection);

@@ -36,6 +36,7 @@ struct zkl_host {
     struct zkl_store *store;     /* NULL: nothing is kept */
     struct zkl_durable *durable; /* NULL with it */
     struct zkl_listeners *listeners;
+    struct zkl_owners *owners;   /* NULL: sessions end by their timeouts alone */
     uv_check_t pump;
     uv_timer_t alarm;
     int64_t alarm_at_ms;

@@ -17,6 +17,7 @@
 #include "uv/host.h"
 #include "uv/log.h"
 #include "uv/notify.h"
+#include "uv/owners.h"
 
 enum {
     CONFIG_TEXT_MAX = 2 * PATH_MAX + 1024,
@@ -102,6 +103,8 @@ static void finish_stop(struct zkl_host *host)
 {
     host->closed = true;
     zkl_host_close_all(host);
+    if (host->owners != NULL) zkl_owners_close(host->owners);
+    host->owners = NULL;
     if (host->durable != NULL) zkl_durable_free(host->durable);
     host->durable = NULL;
     uv_close((uv_handle_t *)&host->pump, NULL);
@@ -121,6 +124,9 @@ static void turn(struct zkl_host *host)
         zkl_server_tick(host->server, clock);
     }
     do {
+        if (works && host->owners != NULL && !host->stopping) {
+            zkl_owners_settle(host->owners, clock);
+        }
         if (host->durable == NULL) commit_at_once(host, clock);
         else if (works) works = zkl_durable_pump(host->durable, clock);
         if (host->stopping && host->durable != NULL) zkl_durable_stop(host->durable);
@@ -314,7 +320,10 @@ static bool make_server(struct zkl_host *host)
     if (host->server == NULL) return complain("out of memory", "");
     if (options->store.data_directory != NULL && !recover(host)) return false;
     zkl_server_start(host->server, zkl_host_clock());
-    return true;
+    if (!options->local.own_processes) return true;
+    host->owners = zkl_owners_new(&host->loop, host->server, &options->server.allocator,
+                                  host->open_max);
+    return host->owners != NULL || complain("out of memory", "");
 }
 
 static bool bind_listeners(struct zkl_host *host)

@@ -157,6 +157,9 @@ void *zkl_connection_user(const struct zkl_connection *connection);
  * Ignored once the connection is to be closed. */
 void zkl_server_feed(struct zkl_connection *connection, const uint8_t *bytes, size_t size,
                      struct zkl_clock clock);
+/* The session that is attached to it now; 0: none, yet or any more. The connection is given by
+ * next_connection after each change. */
+int64_t zkl_connection_session(const struct zkl_connection *connection);
 /* The driver has closed it, or the peer has. The session stays. Invalid from here on. */
 void zkl_server_closed(struct zkl_connection *connection, struct zkl_clock clock);
 
@@ -204,6 +207,8 @@ void zkl_server_snapshot_end(struct zkl_server *server);
  * the time that was missed. */
 int64_t zkl_server_deadline(const struct zkl_server *server);
 void zkl_server_tick(struct zkl_server *server, struct zkl_clock clock);
+/* Whether there is such a session: not ended, as far as that is durable. */
+bool zkl_server_has_session(const struct zkl_server *server, int64_t session_id);
 /* Ends a session as its expiry would. false: not known. */
 bool zkl_server_expire(struct zkl_server *server, int64_t session_id, struct zkl_clock clock);
 
