@@ -1,5 +1,7 @@
 -- The ephemeral that heals, against a real server.
 local company = require("support.company")
+local processes = require("zklua.sim.process")
+local worlds = require("zklua.scheduler.sim_world")
 
 describe("a member", function()
   local us, zk
@@ -40,6 +42,26 @@ describe("a member", function()
     us:eventually(function() return owner() and owner() ~= old end, "healing")
     assert.equal("2", (assert(us.observer:get("/g/m"))))
     assert.equal(c:session().id, owner())
+  end)
+
+  it("is made again at once: an expiry is no refusal", function()
+    local world, seconds = worlds.new({ seed = 1 }), 0
+    local process = processes.start(world, { name = "member", main = function(sim)
+      local server = sim.server()
+      local c, observer = assert(server:client()), assert(server:client())
+      assert(c:member("/g/m", "1"))
+      for _ = 1, 10 do
+        local began = sim.now()
+        server:expire(c)
+        repeat
+          assert(sim.sleep(0.001))
+        until observer:exists("/g/m")
+        seconds = math.max(seconds, sim.now() - began)
+      end
+    end })
+    while process.status == nil and world.time < 100 and world:step() do end
+    assert.equal(0, process.status, process.failure)
+    assert.is_true(seconds < 0.1, seconds)
   end)
 
   it("replaces the node that its own older session has left", function()

@@ -58,6 +58,14 @@ local function make(self, deadline)
   return nil, ("CLOSED: the member %s was closed"):format(path), "CLOSED"
 end
 
+-- How long to leave it after a failure. An expiry is no refusal: a new session comes, and everybody
+-- sees us gone until then.
+local function pause(client, code)
+  if client:lifetime().alive then
+    client.runtime:sleep((own.PASSING[code] or code == "SESSIONEXPIRED") and 0.05 or RETRY)
+  end
+end
+
 -- Looks after every change of the node and of the session, and makes it again.
 local function keep(self)
   local client, wake = self._client, self._wake
@@ -72,11 +80,13 @@ local function keep(self)
       if not client:lifetime().alive then
         return -- on_expire = "stop", or the client was closed
       end
-      client.runtime:sleep(own.PASSING[code] and 0.05 or RETRY)
+      pause(client, code)
     else
       client:unwatch(self._path, nil, wake)
-      if not make(self, arguments.deadline(client)) and client:lifetime().alive then
-        client.runtime:sleep(RETRY)
+      local made
+      made, _, code = make(self, arguments.deadline(client))
+      if not made then
+        pause(client, code)
       end
     end
   end
