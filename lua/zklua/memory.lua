@@ -245,15 +245,16 @@ function Stream:cut()
 end
 
 -- What stands before the message that is to be lost, and whether that one has come. Bytes are whole
--- frames. Only calls are counted: a greeting is none, and what is numbered below 0 (pings,
--- credentials, watches armed again, events) is not of the program's own making.
+-- frames. Only calls are counted. A greeting is none, what is numbered below 0 (pings, credentials,
+-- watches armed again, events) is not of the program's own making, and a request of a type below 0
+-- is the end of the session: were it lost, nothing but an expiry could end it.
 local function before_lost(self, kind, bytes)
   local trouble, at = self.trouble, 1
   while at <= #bytes and (trouble[kind] or self.greeting[kind]) do
-    local a, b, c, d, sign = bytes:byte(at, at + 4)
+    local a, b, c, d, number, _, _, _, type = bytes:byte(at, at + 8)
     if self.greeting[kind] then
       self.greeting[kind] = nil
-    elseif sign < 128 then
+    elseif number < 128 and (kind == "replies" or type < 128) then
       trouble[kind] = trouble[kind] - 1
       if trouble[kind] == 0 then
         trouble[kind] = nil
