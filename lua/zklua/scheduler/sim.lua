@@ -133,9 +133,21 @@ function M.new(options)
     turning = true
     local busy = guard and guard.enter()
     local first = timers.first(heap)
-    while first and first.deadline <= world.time do
-      wake(first, false)
-      first = timers.first(heap)
+    if first and first.deadline <= world.time then
+      -- As a real loop has it: timers before what has come in meanwhile, as after a pause.
+      local came = {}
+      for i = head, tail - 1 do
+        came[#came + 1] = ready[i]
+      end
+      tail = head
+      while first and first.deadline <= world.time do
+        wake(first, false)
+        first = timers.first(heap)
+      end
+      for i = 1, #came do
+        ready[tail] = came[i]
+        tail = tail + 1
+      end
     end
     for i = 1, #later do
       ready[tail] = later[i]
