@@ -53,13 +53,6 @@ return {
       to = "  if not data and what ~= \"NONODE\" then\n    return nil, message, what\n  end" },
   },
   {
-    name = "watches-the-last", trial = "lock",
-    what = "a contender waits for whoever came last before the first, not for the one before itself",
-    { file = "lua/zklua/recipes/line.lua",
-      from = "near = (not near or entry.distance > near.distance) and entry or near",
-      to = "near = near or entry" },
-  },
-  {
     name = "no-guard", trial = "lock",
     what = "guarded writes do not check the holder's node",
     { file = "lua/zklua/holder.lua", from = "    inner:check(path)", to = '    inner:check("/")' },
@@ -74,6 +67,9 @@ return {
       from = "  held._off = node.life:on_end(function()\n    lose(held, SESSION_ENDED)",
       to = "  held._off = node.life:on_end(function()" },
     { file = "lua/zklua/holder.lua", from = "    inner:check(path)", to = '    inner:check("/")' },
+    { file = "lua/zklua/holder.lua",
+      from = "  if not held._node.life.alive then\n    lose(held, SESSION_ENDED) -- nothing",
+      to = "  if false then\n    lose(held, SESSION_ENDED) -- nothing" },
     { file = "lua/zklua/holder.lua",
       from = "    elseif data and message.ephemeral_owner ~= node.life.id then",
       to = "    elseif false then" },
@@ -93,7 +89,88 @@ return {
       from = "    return data == claim.proof and stat.ephemeral_owner == claim.life.id",
       to = "    return true" },
   },
+  {
+    name = "taken-twice", trial = "queue",
+    what = "a take whose reply was lost counts as done, whoever was faster",
+    { file = "lua/zklua/recipes/claim.lua",
+      from = "      if done or done == nil and not own.PASSING[code] then\n        return done",
+      to = "      if true then\n        return true" },
+  },
+  -- Barriers, members, values, streams --------------------------------------------------------------
+  {
+    name = "one-is-missing", trial = "barrier",
+    what = "a barrier opens when all but one have come",
+    { file = "lua/zklua/recipes/round.lua",
+      from = "  if count >= self._parties then", to = "  if count >= self._parties - 1 then" },
+  },
+  {
+    name = "old-ready-opens", trial = "barrier",
+    what = "a barrier that an earlier round has left open lets the next one in",
+    { file = "lua/zklua/recipes/round.lua",
+      from = "  elseif ready and ready.czxid > self._node.czxid or self._opened then",
+      to = "  elseif ready or self._opened then" },
+  },
+  {
+    name = "not-made-again", trial = "member",
+    what = "a member is not made again on a new session",
+    { file = "lua/zklua/recipes/member.lua",
+      from = "      if not make(self, arguments.deadline(client)) and client:lifetime().alive then",
+      to = "      if not (client._session.expiries > 0 or make(self, arguments.deadline(client)))\n"
+        .. "        and client:lifetime().alive then" },
+  },
+  {
+    name = "old-data-made-again", trial = "member",
+    what = "a member is made again with the data that it had first",
+    { file = "lua/zklua/recipes/member.lua",
+      from = "  arguments.string(data, \"data\")\n  self._data = data\n  local client",
+      to = "  arguments.string(data, \"data\")\n  local client" },
+    { file = "lua/zklua/recipes/member.lua",
+      from = "stat, message, code = client:set(path, self._data, { version = stat.version })",
+      to = "stat, message, code = client:set(path, data, { version = stat.version })" },
+  },
+  {
+    name = "value-stays-old", trial = "live",
+    what = "a live value does not read again after a reconnection",
+    { file = "lua/zklua/live.lua",
+      from = "  while value:next_event() do\n    value.queue:clear()\n",
+      to = "  for event in function() return value:next_event() end do\n    value.queue:clear()\n"
+        .. "    if event.type == \"gap\" then value:next_event() end\n" },
+  },
+  {
+    name = "no-gap", trial = "stream",
+    what = "a stream does not say that it may have missed something",
+    { file = "lua/zklua/watch.lua",
+      from = "  if self.closed then\n    return\n  end\n  local kind = event.type",
+      to = "  if self.closed or event.type == \"gap\" then\n    return\n  end\n  local kind = event.type" },
+  },
   -- The client ------------------------------------------------------------------------------------
+  {
+    name = "data-before-event", trial = "core",
+    what = "what a watch tells comes behind the replies that came with it",
+    { file = "lua/zklua/driver.lua",
+      from = "  local replies = 0\n  while true do", to = "  local replies, late = 0, {}\n  while true do" },
+    { file = "lua/zklua/driver.lua",
+      from = "    if kind == nil then\n",
+      to = "    if kind ~= \"watch\" and kind ~= \"reply\" then\n"
+        .. "      for _, event in ipairs(late) do\n"
+        .. "        handler:watch(event[1], event[2], event[3], event[4])\n      end\n"
+        .. "      late = {}\n    end\n    if kind == nil then\n" },
+    { file = "lua/zklua/driver.lua",
+      from = "      handler:watch(a, b, c, d)", to = "      late[#late + 1] = { a, b, c, d }" },
+  },
+  {
+    name = "tick-before-feed", trial = "standstill",
+    what = "the clock is looked at before what waits in the socket",
+    { file = "lua/zklua/driver.lua",
+      from = "    if not self.event:wait(deadline) then\n      scheduler.sleep(0)\n",
+      to = "    if not self.event:wait(deadline) then\n" },
+  },
+  {
+    name = "valid-without-clock", trial = "lock",
+    what = "a holder believes to be one until it is told otherwise, whatever time has passed",
+    { file = "lua/zklua/lifetime.lua",
+      from = "  return self.alive and self.core:valid()", to = "  return self.alive" },
+  },
   {
     name = "renewal-tells-nobody", trial = "lock",
     what = "watches that went with the session are not told when a new one begins",
@@ -109,13 +186,13 @@ return {
       to = "    (void)watches;\n}\n\nstatic size_t path_bytes" },
   },
   {
-    name = "missed-events-dropped", trial = "lock",
+    name = "missed-events-dropped", trial = "core",
     what = "watches are set again as of now, so that what happened meanwhile is never told",
     { file = "src/client/links.c",
       from = "        .zxid = client->links[main].asked_zxid,", to = "        .zxid = INT64_MAX," },
   },
   {
-    name = "early-answer", trial = "lock",
+    name = "early-answer", trial = "core",
     what = "the server acknowledges writes before they are durable",
     { file = "src/lua/server.c",
       from = "    zkl_push_slice(L, logged.payload);\n    return 2;",
@@ -130,11 +207,11 @@ return {
       to = "            if (session->expires_ms < 0) return session;" },
   },
   {
-    name = "expires-early", trial = "lock",
-    what = "the server gives sessions half of their timeout",
+    name = "expires-early", trial = "core",
+    what = "the server ends sessions a tick before their time",
     { file = "src/server/sessions.c",
       from = "    int64_t expires_ms = tick_after(sessions, own_ms + timeout_ms);",
-      to = "    int64_t expires_ms = tick_after(sessions, own_ms + timeout_ms / 4);" },
+      to = "    int64_t expires_ms = tick_after(sessions, own_ms + timeout_ms) - sessions->tick_ms;" },
   },
   {
     name = "ephemeral-stays", trial = "lock",
