@@ -15,7 +15,7 @@ local worlds = require "zklua.scheduler.sim_world"
 local M = {}
 
 --- Patterns, in the order of a whole run; each is a file of scenarios.
-M.PATTERNS = { "lock" }
+M.PATTERNS = { "lock", "election", "queue" }
 
 local SESSION_TIMEOUT = 6
 local BEGIN = 1 -- when the subject starts; its company has what it needs by then
@@ -102,6 +102,28 @@ function Run:wrote(who, token, stat)
   end
 end
 
+--- One more `what` of `item`, for the judgement of a scenario.
+function Run:add(what, item)
+  local of_kind = self.tally[what] or {}
+  self.tally[what] = of_kind
+  of_kind[item] = (of_kind[item] or 0) + 1
+  self:note("tally", what .. " " .. item)
+end
+
+--- Whether the session of this id is one that a program still has.
+function Run:lives(id)
+  for _, process in ipairs({ self.process, self.company }) do
+    if process.status == nil then
+      for session in pairs(process.runtime.sessions) do
+        if session.life.id == id then
+          return true
+        end
+      end
+    end
+  end
+  return false
+end
+
 --- A client of the company, kept until the run is over.
 function Run:client(zk, who)
   local c = assert(zk.connect({ timeout = 1000, id = who }))
@@ -154,8 +176,7 @@ local function parked(run, task)
   local point = {
     time = run.world.time, place = place(), phase = run.phase, limited = run.limited,
     in_user_code = run.in_user_code and task == run.task,
-    own = task == run.task,
-  }
+      }
   run.points[number] = point
   run.world:trace("point", number .. " " .. point.phase .. " " .. point.place)
   local kind = run.plan[number]
@@ -234,9 +255,13 @@ local function start_subject(run)
       run:enter("after")
       run:after(SOON, function()
         run.early = judge.soon(run)
+        if run.fault == "collected" then
+          faults.collected(run) -- what the running task still had, too
+        end
       end)
     end)
     run.task:wait()
+    run.task = nil -- which remembers what it holds
     run.subject_done = true
     stay(run, zk)
   end)
@@ -264,7 +289,7 @@ local function play(scenario, plan, options)
   local run = setmetatable({
     scenario = scenario, plan = plan, fault = options.fault, deadline = options.deadline,
     world = world, network = nets.of(world), server = servers.new(world),
-    points = {}, count = 0, phase = "before", beliefs = {}, writes = {}, clients = {},
+    points = {}, count = 0, phase = "before", beliefs = {}, writes = {}, clients = {}, tally = {},
     handles = setmetatable({}, { __index = function() error(DROPPED, 0) end }),
   }, Run)
   start_company(run)

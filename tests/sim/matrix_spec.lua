@@ -7,6 +7,19 @@ local matrix = require "sim.matrix"
 local SIZES = {
   lock = { 13, 139 },
   lock_first = { 14, 150 },
+  election_dynamic_campaign = { 13, 133 },
+  election_dynamic_changes = { 5, 55 },
+  election_dynamic_latch = { 13, 136 },
+  election_static_campaign = { 18, 183 },
+  election_static_changes = { 6, 66 },
+  election_static_latch = { 18, 191 },
+  queue_put = { 2, 22 },
+  queue = { 18, 196 },
+  queue_ready = { 8, 86 },
+  queue_retry = { 9, 96 },
+  queue_fail = { 10, 106 },
+  queue_once = { 19, 206 },
+  queue_once_ready = { 9, 96 },
 }
 
 local function told(failures)

@@ -32,7 +32,9 @@ local function may_come(run)
       words[word] = true
     end
   end
-  words.ok = words.ok or next(words) == nil
+  if not next(words) then
+    words.ok = true
+  end
   return words
 end
 
@@ -186,7 +188,8 @@ function M.settled(run)
   if run.scenario.judge then
     message = run.scenario.judge(tree, run)
   end
-  return verdict(message or collected(run) or left_over(run, tree))
+  message = message or collected(run) -- which may tidy up
+  return verdict(message or left_over(run, history.replay(run.server.log)))
 end
 
 --- When the programs have ended.
