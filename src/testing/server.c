@@ -246,6 +246,22 @@ static int server_reads(lua_State *L)
     return 1;
 }
 
+/* session(connection): of this connection, as text; nil: none */
+static int server_session(lua_State *L)
+{
+    int64_t id = zkl_connection_session(to_connection(L));
+    if (id == 0) return 0;
+    char text[ZKL_HEX_SIZE_MAX];
+    lua_pushlstring(L, text, zkl_format_hex(text, (uint64_t)id));
+    return 1;
+}
+
+static int server_has_session(lua_State *L)
+{
+    lua_pushboolean(L, zkl_server_has_session(to_object(L)->server, to_i64(L, 2)));
+    return 1;
+}
+
 static int server_ending(lua_State *L)
 {
     static const char *const NAMES[] = { "stays", "after output", "at once" };
@@ -503,6 +519,7 @@ int zkl_testing_open_server(lua_State *L)
         { "fail", zkl_testing_object_fail },
         { "feed", server_feed },
         { "free", server_free },
+        { "has_session", server_has_session },
         { "log_failed", server_log_failed },
         { "measured", server_measured },
         { "memory", zkl_testing_object_memory },
@@ -519,6 +536,7 @@ int zkl_testing_open_server(lua_State *L)
         { "restore_node", server_restore_node },
         { "restore_session", server_restore_session },
         { "sent", server_sent },
+        { "session", server_session },
         { "set_time", server_set_time },
         { "snapshot", server_snapshot },
         { "start", server_start },

@@ -300,6 +300,31 @@ describe("the server core", function()
       assert.is_false(h.server:expire(c.session))
     end)
 
+    it("tells which session a connection has, and whether there is one", function()
+      new()
+      local a, b = h:connect(), h:connect()
+      assert.is_nil(h.server:session(a.number))
+      a:handshake({ timeout_ms = 30000 })
+      assert.is_nil(h.server:session(a.number)) -- not durable yet
+      h:settle()
+      local answer = a:receive()[1]
+      local id = answer.session
+      assert.are.equal(id, h.server:session(a.number))
+      assert.is_true(h.server:has_session(id))
+
+      b:handshake({ session_id = id, password = answer.password })
+      assert.are.equal(id, h.server:session(b.number))
+      h:settle()
+      assert.are.equal("at once", a.gone) -- taken over
+      b:close()
+      assert.is_true(h.server:has_session(id))
+      assert.is_true(h.server:expire(id))
+      assert.is_true(h.server:has_session(id))
+      h:settle()
+      assert.is_false(h.server:has_session(id))
+      assert.is_false(h.server:has_session("0x1"))
+    end)
+
     it("gives back the time in which it was not asked", function()
       new()
       local c = h:attach()
