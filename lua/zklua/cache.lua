@@ -4,6 +4,7 @@
 ---
 --- Paths are relative to the cached node, which is "/".
 local follow = require "zklua.follow"
+local handlers = require "zklua.handlers"
 local nodes = require "zklua.nodes"
 local options_of = require "zklua.options"
 local watch = require "zklua.watch"
@@ -67,7 +68,7 @@ end
 
 local function tell(cache, type, path, node)
   cache.touched, cache.listed = true, nil
-  for queue in pairs(cache.listeners) do
+  for queue in cache.listeners:each() do
     if queue:size() >= BEHIND_MAX then
       queue:clear()
       queue:push({ type = "snapshot", path = "/", nodes = list(cache) })
@@ -117,6 +118,7 @@ local function remove(cache, path)
   for name in pairs(node.children) do
     names[#names + 1] = name
   end
+  table.sort(names)
   for _, name in ipairs(names) do
     remove(cache, join(path, name))
   end
@@ -322,7 +324,7 @@ end
 
 function Changes:close()
   local queue = self._queue
-  self._cache.listeners[queue] = nil
+  self._off()
   queue.closed = true
   queue:clear()
   queue.event:set()
@@ -335,21 +337,20 @@ function Cache:changes()
   local queue = watch.new_queue(cache.runtime)
   if cache.ended then
     queue.closed = true
-  else
-    cache.listeners[queue] = true
   end
   queue:push({ type = "snapshot", path = "/", nodes = list(cache) })
   local stream = setmetatable({ _queue = queue, _cache = cache, _handle = self }, Changes)
+  stream._off = cache.listeners:add(queue) -- one that has ended tells nobody
   return stream, nil, nil, stream
 end
 
 -- Listeners hear of the end behind the last change.
 local function end_listeners(cache)
-  for queue in pairs(cache.listeners) do
+  for queue in cache.listeners:each() do
     queue:push({ type = "closed", path = "/", code = cache.ended[2] })
     queue.closed = true
   end
-  cache.listeners = {}
+  cache.listeners = handlers.new()
 end
 
 --- c:cache(path, options). Does not wait: `ready` does.
@@ -358,7 +359,8 @@ function M.open(client, path, options)
     options_of.check(options, OPTIONS)
   end
   local cache = follow.new(client, path, true, "cache")
-  cache.nodes, cache.count, cache.listeners, cache.on_finish = {}, 0, {}, end_listeners
+  cache.nodes, cache.count, cache.on_finish = {}, 0, end_listeners
+  cache.listeners = handlers.new()
   cache:start(work)
   return follow.handle(cache, client, Cache, SHOWN)
 end

@@ -5,6 +5,7 @@
 --- state when it is collected.
 local core = require "zklua.core"
 local finalizer = require "zklua.finalizer"
+local in_order = require "zklua.in_order"
 local nodes = require "zklua.nodes"
 local watch = require "zklua.watch"
 
@@ -34,6 +35,7 @@ function M.new(client, path, recursive, what)
     stale_since = core.now(),
     revision = 0,
     waiters = {},
+    waits = 0, -- so far
   }, Follower)
   self.unobserve = session:observe(function()
     if not session.life.connected and not self.stale then
@@ -57,7 +59,7 @@ end
 --- The state has changed: a new revision.
 function Follower:announce()
   self.revision = self.revision + 1
-  for event in pairs(self.waiters) do
+  for _, event in ipairs(in_order(self.waiters)) do
     event:set()
   end
 end
@@ -75,7 +77,7 @@ function Follower:finish(message, code)
   self.queue.event:set()
   watch.stop_listening(self.queue)
   self.unobserve()
-  for event in pairs(self.waiters) do
+  for _, event in ipairs(in_order(self.waiters)) do
     event:set()
   end
   if self.on_finish then
@@ -90,7 +92,8 @@ function Follower:wait_change(seen, deadline)
     if self.ended then
       return nil, self.ended[1], self.ended[2]
     end
-    self.waiters[event] = true
+    self.waits = self.waits + 1
+    self.waiters[event] = self.waits
     local woken, message, code = event:wait_until(deadline)
     self.waiters[event] = nil
     if woken == nil then

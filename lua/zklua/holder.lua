@@ -7,6 +7,7 @@
 --- server checks our node and writes in one transaction, or carry `token`.
 local arguments = require "zklua.arguments"
 local core = require "zklua.core"
+local in_order = require "zklua.in_order"
 local own = require "zklua.own"
 
 local unpack = table.unpack or unpack
@@ -21,7 +22,8 @@ Flag.__index = Flag
 -- `keep` lets what the flag tells of live on until the function that it returns is called: whoever
 -- waits for the flag must hear of it, although nobody else holds it any more.
 local function new_flag(runtime, keep)
-  return setmetatable({ _runtime = runtime, _keep = keep, _waiters = {}, _handlers = {} }, Flag)
+  return setmetatable({ _runtime = runtime, _keep = keep, _count = 0, _waiters = {},
+    _handlers = {} }, Flag)
 end
 
 function Flag:set(reason)
@@ -29,11 +31,13 @@ function Flag:set(reason)
     return
   end
   self.reason = reason or "set"
-  for event in pairs(self._waiters) do
+  for _, event in ipairs(in_order(self._waiters)) do
     event:set()
   end
-  for handler in pairs(self._handlers) do
-    handler(self.reason)
+  for _, handler in ipairs(in_order(self._handlers)) do
+    if self._handlers[handler] then
+      handler(self.reason)
+    end
   end
 end
 
@@ -47,7 +51,8 @@ function Flag:wait(timeout)
   if self.reason then
     event:set() -- a cancelled task is told so even here
   end
-  self._waiters[event] = true
+  self._count = self._count + 1
+  self._waiters[event] = self._count
   local release = self._keep()
   local woken, message, code = event:wait(timeout)
   release()
@@ -57,7 +62,8 @@ end
 
 --- Calls `handler(reason)` when set, at once if it is. It must not wait.
 function Flag:on(handler)
-  self._handlers[handler] = true
+  self._count = self._count + 1
+  self._handlers[handler] = self._count
   if self.reason then
     handler(self.reason)
   end

@@ -10,6 +10,7 @@
 --- A wake-up may be spurious: whoever parks must check.
 local deadlines = require "zklua.deadline"
 local handlers = require "zklua.handlers"
+local in_order = require "zklua.in_order"
 local wrong = require "zklua.wrong"
 
 local unpack = table.unpack or unpack
@@ -264,7 +265,7 @@ Group.__index = Group
 
 local function cancel_group(group, message, code)
   group.cancelled = group.cancelled or { message, code }
-  for task in pairs(group.tasks) do
+  for _, task in ipairs(in_order(group.tasks)) do
     task:cancel(message, code)
   end
   group.scope:cancel(message, code)
@@ -284,7 +285,8 @@ function Group:spawn(fn, ...)
   end
   local task = self.runtime:spawn(fn, ...)
   task.group = self
-  self.tasks[task] = true
+  self.count = self.count + 1
+  self.tasks[task] = self.count
   task:on_end(function()
     self.tasks[task] = nil
     if task.failed then
@@ -301,7 +303,8 @@ end
 --- Calls fn(group, ...) and returns when it and all tasks of the group have ended. The first
 --- error cancels the rest and is raised; cancellation of the caller reaches them all.
 function M.group(owner, fn, ...)
-  local group = setmetatable({ runtime = owner.runtime, owner = owner, tasks = {} }, Group)
+  local group = setmetatable(
+    { runtime = owner.runtime, owner = owner, tasks = {}, count = 0 }, Group)
   group.scope = M.scope(owner)
   local results = pack(pcall(M.enter, group.scope, fn, group, ...))
   if not results[1] then

@@ -12,6 +12,7 @@
 --- `latch` ends in SESSIONEXPIRED and its term in LOST; `campaign` stands again on a new session.
 local arguments = require "zklua.arguments"
 local changes = require "zklua.recipes.changes"
+local in_order = require "zklua.in_order"
 local seat = require "zklua.recipes.seat"
 
 local unpack = table.unpack or unpack
@@ -32,8 +33,14 @@ local function new(client, path, options)
     _seats = require(seats).new(client, path, { what = "election",
       id = options.data or options.id, dialect = options.dialect }),
     _races = setmetatable({}, { __mode = "k" }), -- scopes; one that has ended ignores `cancel`
-    _terms = setmetatable({}, { __mode = "kv" }), -- handed out by `latch`
+    _terms = setmetatable({}, { __mode = "k" }), -- handed out by `latch`
+    _count = 0, -- of both
   }, Election)
+end
+
+local function note(self, set, member)
+  self._count = self._count + 1
+  set[member] = self._count
 end
 
 --- Stands, and runs `fn(term)` for each term, until it returns or raises while leading.
@@ -44,7 +51,7 @@ function Election:campaign(fn)
   end
   local client = self._client
   return client.runtime:scope(function(scope)
-    self._races[scope] = true
+    note(self, self._races, scope)
     while true do
       local term, message, code = seat.take(client, self._seats, arguments.deadline(client), true)
       if term then
@@ -63,20 +70,23 @@ end
 function Election:latch(options)
   local client, deadline = self._client, arguments.deadline(self._client, options)
   return client.runtime:scope(function(scope)
-    self._races[scope] = true
+    note(self, self._races, scope)
     local term, message, code = seat.take(client, self._seats, deadline, true)
-    self._terms[term or scope] = term or nil
-    return term or nil, message, code
+    if not term then
+      return nil, message, code
+    end
+    note(self, self._terms, term)
+    return term
   end)
 end
 
 --- Leaves the race and steps down: waits of a campaign's function end with CANCELLED, and it steps
 --- down when the function has returned.
 function Election:resign()
-  for scope in pairs(self._races) do
+  for _, scope in ipairs(in_order(self._races)) do
     scope:cancel("CANCELLED: resigned from " .. self._seats.path, "CANCELLED")
   end
-  for _, term in pairs(self._terms) do
+  for _, term in ipairs(in_order(self._terms)) do
     term:release()
   end
   return true

@@ -4,6 +4,7 @@
 --- cost few readings; a name in it may be stale, which the claim finds out. Who finds nothing reads
 --- again with watches and waits for them; all who wait wake at a change, spread over JITTER.
 local core = require "zklua.core"
+local in_order = require "zklua.in_order"
 local own = require "zklua.own"
 
 local JITTER = 0.01 -- seconds
@@ -18,7 +19,7 @@ local M = {}
 
 function M.new(client, items, claims)
   return setmetatable({ _client = client, _items = items, _claims = claims, _names = {},
-    _next = 1, _visits = {} }, Supply)
+    _next = 1, _visits = {}, _visit_count = 0 }, Supply)
 end
 
 -- Both lists at one moment, in one request.
@@ -88,13 +89,14 @@ end
 --- One search for an item; `leave` ends it.
 function Supply:visit()
   local visit = setmetatable({ _supply = self, _event = self._client.runtime:event() }, Visit)
-  self._visits[visit] = true
+  self._visit_count = self._visit_count + 1
+  self._visits[visit] = self._visit_count
   return visit
 end
 
 function Supply:close()
   self._closed = true
-  for visit in pairs(self._visits) do
+  for _, visit in ipairs(in_order(self._visits)) do
     visit._event:set()
   end
   return true
