@@ -170,6 +170,14 @@ local CASES = {
     return with(list, second, { xid = xid })
   end },
 
+  { rule = "order", name = "answers that changed places", doctor = function(list)
+    local first = find(list, "said", function(entry) return entry.xid > 0 end)
+    return with(list, first, { xid = 100000 })
+  end },
+  { rule = "order", name = "what no server sends", doctor = function(list)
+    return with(list, find(list, "state"), { reason = "protocol" })
+  end },
+
   { rule = "zxids", name = "a client that sees an older one", doctor = function(list)
     local last
     local first = find(list, "reply", function(entry, i)
@@ -193,6 +201,14 @@ local CASES = {
     }
   end },
 
+  { rule = "zxids", name = "a sync that misses what is on its way", doctor = function()
+    return {
+      { kind = "logged", zxid = 7 },
+      { kind = "heard", session = "b", xid = 1, op = 9 },
+      { kind = "said", session = "b", xid = 1, zxid = 6 },
+    }
+  end },
+
   { rule = "durability", name = "a crash that loses what was told", doctor = function(list)
     return with(list, find(list, "crashed", function(entry) return entry.count > 0 end),
       { count = 0 })
@@ -203,6 +219,11 @@ local CASES = {
     return with(list, find(list, "logged", function(entry)
       return entry.session == sessions[reply.who] and entry.xid == reply.xid
     end), { xid = 100000 })
+  end },
+  { rule = "durability", name = "a write that was surely not sent", doctor = function(list)
+    return with(list, reply_to(list, function(operation)
+      return reference.WRITES[operation.kind]
+    end), { code = "NOTCONNECTED", zxid = false })
   end },
   { rule = "durability", name = "a transaction that is missing between two", doctor = function(list)
     return without(list, find(list, "logged", function(entry)
@@ -315,6 +336,14 @@ local CASES = {
   { rule = "events before data", name = "an event that never comes", doctor = function(list)
     return without(list, (event_and_reply(list)))
   end },
+  { rule = "events before data", name = "an event for a watch that is gone",
+    doctor = function(list)
+      local at, event = find(list, "watch", function(entry) return entry.kinds == 1 end)
+      if at then
+        table.insert(list, at + 1, event)
+        return list
+      end
+    end },
   { rule = "events before data", name = "an event of nothing", doctor = function(list)
     return with(list, find(list, "watch", one_shot), function(event)
       return { zxid = event.zxid + 1 }

@@ -39,8 +39,30 @@ local function completions(list)
   end
 end
 
+-- What is sent to a session answers what it asked, in its order, and is never a riddle to its
+-- client, who could hide it by coming back.
+local function order_of_answers(list)
+  local last = {}
+  for _, entry in ipairs(list) do
+    local session, xid = entry.session, entry.xid
+    if entry.kind == "state" and entry.reason == "protocol" then
+      return ("%s was sent what no server sends"):format(entry.who)
+    elseif entry.kind == "said" and xid > 0 then
+      if xid <= (last[session] or 0) then
+        return ("session %s is sent the answer to %d behind that to %d"):format(session, xid,
+          last[session])
+      end
+      last[session] = xid
+    end
+  end
+end
+
 -- What a session asks for happens, and is answered, in the order in which it asked.
 local function order(list)
+  local wrong = order_of_answers(list)
+  if wrong then
+    return wrong
+  end
   local clients, names = histories.clients(list)
   for _, who in ipairs(names) do
     local last = 0
@@ -65,10 +87,36 @@ local function order(list)
   end
 end
 
+local SYNC = 9 -- the operation
+
+-- A sync is answered as of everything that had been asked for when the server heard of it.
+local function syncs(list)
+  local logged, floors = 0, {}
+  for _, entry in ipairs(list) do
+    if entry.kind == "logged" then
+      logged = entry.zxid
+    elseif entry.kind == "crashed" then
+      logged = entry.count -- the first zxid is 1, and none is missing
+    elseif entry.kind == "heard" and entry.op == SYNC then
+      floors[entry.session .. ":" .. entry.xid] = logged
+    elseif entry.kind == "said" and entry.xid > 0 then
+      local floor = floors[entry.session .. ":" .. entry.xid] or 0
+      if entry.zxid < floor then
+        return ("sync %d of session %s is answered as of %d, and %d was on its way"):format(
+          entry.xid, entry.session, entry.zxid, floor)
+      end
+    end
+  end
+end
+
 -- Nobody sees time go back: not a client in its replies, not a session in what the server sends on
 -- all its connections; and who asks for a write or a sync hears of a later time than anybody had
 -- heard of when it was asked for.
 local function zxids(list)
+  local wrong = syncs(list)
+  if wrong then
+    return wrong
+  end
   local seen, sent, newest, floors = {}, {}, 0, {}
   for _, entry in ipairs(list) do
     local who, zxid = entry.who, entry.zxid
@@ -96,8 +144,8 @@ local function zxids(list)
   end
 end
 
--- What anybody has heard of survives every crash, and each write that was answered is in the log;
--- no transaction is missing between two that are there.
+-- What anybody has heard of survives every crash; each write that was answered is in the log, and
+-- none that was surely not sent; no transaction is missing between two that are there.
 local function durability(list)
   local log, said = {}, 0
   for _, entry in ipairs(list) do
@@ -124,12 +172,15 @@ local function durability(list)
   end
   local requests, sessions = histories.requests(list)
   for _, entry in ipairs(list) do
-    if entry.kind == "reply" and entry.zxid then
-      local session = sessions[entry.who]
-      local request = requests[session] and requests[session][entry.xid]
-      local writes = request and reference.WRITES[request.operation.kind]
-      if writes and not logged[session .. ":" .. entry.xid] then
+    local session = entry.kind == "reply" and sessions[entry.who]
+    local request = session and requests[session][entry.xid]
+    if request and reference.WRITES[request.operation.kind] then
+      local there = logged[session .. ":" .. entry.xid]
+      if entry.zxid and not there then
         return ("request %d of %s was answered, and is not in the log"):format(entry.xid, entry.who)
+      elseif entry.code == "NOTCONNECTED" and there then
+        return ("request %d of %s is in the log, and was surely not sent"):format(entry.xid,
+          entry.who)
       end
     end
   end

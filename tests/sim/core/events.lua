@@ -194,13 +194,19 @@ function Watcher:watch(event)
   elseif event.zxid and not find(self.changes, event) then
     return ("%s is told that %s, which never was"):format(self.who, told(event))
   end
+  local reached = 0 -- kinds
   for _, watch in pairs(self.watches) do
     if concerns(watch, event) and has(event.kinds, watch.kind) then
+      reached = has(reached, watch.kind) and reached or reached + watch.kind
       local wrong = reach(self, watch, event)
       if wrong then
         return wrong
       end
     end
+  end
+  if reached ~= event.kinds then
+    return ("%s is told that %s was %s for watches %d, and has %d of them"):format(self.who,
+      event.path, event.type, event.kinds, reached)
   end
 end
 

@@ -5,8 +5,8 @@
 ---   submit  xid, operation            what was asked for
 ---   reply   xid, code, a, b, zxid     its end; zxid: of the answer's header, nil: nobody answered
 ---   watch   type, path, kinds, zxid   an event
----   state   state, session            of the connection
----   unwatch path, watch               one watch of the kind less
+---   state   state, reason, session    of the connection
+---   unwatch path, watch               one watch of this kind less
 ---   over                              the session's client is done
 ---   killed                            the process is gone; nothing of it follows
 --- Of the server:
@@ -14,7 +14,7 @@
 ---   crashed count                         so many of them are left
 ---   logged  session, xid, zxid, time, type ...   a transaction for its disk (see bytes.lua)
 ---   granted session, timeout              a connection has its session
----   heard   session                       a request or ping of it
+---   heard   session, xid, op              a request or ping of it
 ---   said    session, xid, zxid            an answer that leaves
 ---   forced  session                       the trial has it expire now
 ---   tree    zxid, nodes                   all that is there: path -> { data, stat, perms }

@@ -93,13 +93,13 @@ function Life:watch(type, path, kinds, zxid)
   self:note("watch", { type = type, path = path, kinds = kinds, zxid = zxid })
 end
 
-function Life:state(name)
+function Life:state(name, reason)
   self.connected = name == "connected"
   if self.connected then
     self.session = self.core:info().session
   end
   self.gone = name == "expired" or name == "closed" or name == "authfailed"
-  self:note("state", { state = name, session = self.session })
+  self:note("state", { state = name, reason = reason, session = self.session })
 end
 
 function Life:ended()

@@ -14,8 +14,9 @@ local AUTH, SMALLEST_HEADER = -4, 16
 -- Frames -------------------------------------------------------------------------
 
 local function heard(self, connection, frame)
-  if connection.session and bytes.int(frame, 1) ~= AUTH then
-    self.history:note("heard", { session = connection.session })
+  local session, xid = connection.session, bytes.int(frame, 1)
+  if session and xid ~= AUTH then
+    self.history:note("heard", { session = session, xid = xid, op = bytes.int(frame, 5) })
   end
 end
 
