@@ -3,7 +3,8 @@
 ---
 --- Guarantees: `enter` is true only after `parties` nodes were there at once after ours was made; a
 --- `ready` left over from an earlier round lets nobody in. Does not guarantee that the others are
---- still alive. A party that dies before that counts as not come, one that dies inside as gone.
+--- still alive. A party that dies before that counts as not come, one that dies inside as gone;
+--- who comes in its place is of the next round, and neither keeps this one nor is let in by it.
 --- One round at a time on a path; the same parties may enter again once they have left.
 --- Errors: TIMEOUT (says how many came), NOAUTH. Connection loss: goes on. Session lost:
 --- SESSIONEXPIRED. Cancelled or timed out: our node is taken away. Costs per party: four requests

@@ -19,7 +19,8 @@ function M.join(client, path, parties, data, deadline)
     return nil, message, code
   end
   return setmetatable({ _client = client, _node = node, _path = path, _parties = parties,
-    _ready = own.join(path, "ready"), _event = client.runtime:event() }, Round)
+    _ready = own.join(path, "ready"), _event = client.runtime:event(),
+    _opened = nil }, Round) -- the zxid at which all were there
 end
 
 -- The names of the parties that are there.
@@ -75,7 +76,10 @@ local function look(self, deadline)
     { deadline = deadline, watch = self._watch })
   if ready == nil then
     return nil, message, code
-  elseif ready and ready.czxid > self._node.czxid or self._opened then
+  elseif ready and ready.czxid > self._node.czxid then
+    self._opened = ready.czxid
+  end
+  if self._opened then
     return true
   end
   local names
@@ -121,7 +125,9 @@ function Round:wait_open(deadline)
   -- An event of `ready` coming is believed: the first that leaves may take it away again before
   -- we look (kazoo does), and then there is nothing left to see.
   self._watch = function(event)
-    self._opened = self._opened or event.type == "created"
+    if event.type == "created" and not self._opened then
+      self._opened = event.zxid or math.huge -- servers before 3.9 do not tell
+    end
     self._event:set()
   end
   local ok, message, code = persist(self, look, deadline)
@@ -129,12 +135,17 @@ function Round:wait_open(deadline)
   return ok, message, code
 end
 
--- Waits until the node `name` is gone, or something about it has changed.
+-- Waits until the node `name` is gone, or something about it has changed; or strikes it off: made
+-- after our round was opened it is of the next one, and waits for us.
 local function wait_for(self, name, deadline)
   local path = own.join(self._path, name)
-  local data, message, code = self._client:get(path, { deadline = deadline, watch = self._event })
+  local data, stat, code = self._client:get(path, { deadline = deadline, watch = self._event })
   if not data then
-    return nil, message, code ~= "NONODE" and code or nil
+    return nil, stat, code ~= "NONODE" and code or nil
+  elseif stat.czxid > self._opened then
+    self._known[name] = false
+    self._client:unwatch(path, "data", self._event)
+    return nil
   end
   local woken, why, what = self._event:wait_until(deadline)
   if not woken then
@@ -143,8 +154,23 @@ local function wait_for(self, name, deadline)
   end
 end
 
+-- Takes our node away, and `ready` with it if we are the last: in one, because to who has come for
+-- the next round already we would be one of them once `ready` is gone.
+local function go(self, last, deadline)
+  local client, path = self._client, self._node.path
+  if last then
+    local ok, message, code =
+      client:transaction():delete(self._ready):delete(path):commit({ deadline = deadline })
+    if code ~= "NONODE" and code ~= "NOAUTH" then
+      return ok, message, code
+    end
+  end
+  return client:delete(path, { missing_ok = true, deadline = deadline })
+end
+
 -- The lowest stays until it is alone and waits for the highest; the others go and wait for the
--- lowest. Who comes after our first look is of the next round.
+-- lowest. Who comes after our first look is of the next round, and so may be who came before it, in
+-- the place of one that has died.
 local function step_out(self, deadline)
   local names, message, code = present(self, deadline)
   if not names then
@@ -164,11 +190,7 @@ local function step_out(self, deadline)
   elseif mine then
     local alone = #left == 1
     local ok
-    if alone then
-      self._client:delete(self._ready, { missing_ok = true, deadline = deadline })
-    end
-    ok, message, code = self._client:delete(self._node.path,
-      { missing_ok = true, deadline = deadline })
+    ok, message, code = go(self, alone, deadline)
     return ok and alone or nil, message, code
   elseif #left > 0 then
     return wait_for(self, left[1], deadline)
