@@ -67,6 +67,16 @@ end
 
 -- Events ---------------------------------------------------------------------
 
+-- Of links, the oldest first.
+local function numbers(links)
+  local list = {}
+  for number in pairs(links) do
+    list[#list + 1] = number
+  end
+  table.sort(list)
+  return list
+end
+
 local function take_events(self)
   local core, handler = self.core, self.handler
   local replies = 0
@@ -91,7 +101,7 @@ local function take_events(self)
       handler:state(a, b, c)
     elseif kind == "end" then
       self.ended = true
-      for number in pairs(self.links) do
+      for _, number in ipairs(numbers(self.links)) do
         self:drop(number)
       end
       handler:ended()
@@ -137,8 +147,8 @@ end
 --- The streams that are open.
 function Driver:streams()
   local list = {}
-  for _, link in pairs(self.links) do
-    list[#list + 1] = link.stream
+  for _, number in ipairs(numbers(self.links)) do
+    list[#list + 1] = self.links[number].stream
   end
   return list
 end

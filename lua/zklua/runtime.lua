@@ -3,6 +3,7 @@
 local connection = require "zklua.connection"
 local deadlines = require "zklua.deadline"
 local events = require "zklua.event"
+local in_order = require "zklua.in_order"
 local memories = require "zklua.memory"
 local tasks = require "zklua.task"
 local wrong = require "zklua.wrong"
@@ -30,7 +31,9 @@ function M.new(options)
     servers = options.servers,
     connect_defaults = options.connect or {},
     tasks = setmetatable({}, { __mode = "k" }), -- coroutine -> task
-    sessions = {}, -- those that are open
+    task_count = 0, -- so far
+    sessions = {}, -- those that are open -> number
+    session_count = 0, -- so far
     memories = {}, -- endpoint -> server inside this process
     private_count = 0,
   }, Runtime)
@@ -267,7 +270,7 @@ function Runtime:report_stall(seconds, co)
   local message = ("%s ran for %.1f s without a wait%s; sessions starve (zk.run, zk.pause)")
     :format(who, seconds, place and ", up to " .. place or "")
   local ours = true -- the runtime's own log, for all that have none
-  for session in pairs(self.sessions) do
+  for _, session in ipairs(in_order(self.sessions)) do
     if seconds > session.session_timeout / 3 and (session.options.log or ours) then
       ours = ours and session.options.log ~= nil
       session:log("warning", message)
@@ -301,8 +304,13 @@ function Runtime:cancel_tasks(message)
   for _, task in pairs(self.tasks) do
     if task ~= current and not task.background then
       cancelled[#cancelled + 1] = task
-      task:cancel(message)
     end
+  end
+  table.sort(cancelled, function(a, b)
+    return a.number < b.number
+  end)
+  for _, task in ipairs(cancelled) do
+    task:cancel(message)
   end
   return cancelled
 end
@@ -311,7 +319,7 @@ end
 function Runtime:close(timeout)
   return self:shield(function()
     return self:group(function(group)
-      for session in pairs(self.sessions) do
+      for _, session in ipairs(in_order(self.sessions)) do
         group:spawn(session.close, session, timeout)
       end
       return true

@@ -44,7 +44,8 @@ function M.new(runtime, options)
     self.credentials[i] = credential
   end
   self.watches = watches.new(self)
-  runtime.sessions[self] = true
+  runtime.session_count = runtime.session_count + 1
+  runtime.sessions[self] = runtime.session_count
   runtime:watch_stalls()
   self:begin(options.session)
   return self

@@ -40,7 +40,9 @@ local function new_call(task)
 end
 
 function M.new(runtime, name)
+  runtime.task_count = runtime.task_count + 1
   local task = setmetatable({
+    number = runtime.task_count,
     runtime = runtime,
     name = name,
     wake = runtime.scheduler.event(),

@@ -4,6 +4,7 @@
 --- A test owns what begins while it runs: tasks, sessions, and servers inside this process. All of
 --- that ends with it, and an error in a task that nobody waits for is the test's.
 local connection = require "zklua.connection"
+local in_order = require "zklua.in_order"
 local options = require "zklua.options"
 local wrong = require "zklua.wrong"
 
@@ -44,13 +45,18 @@ local function clean_up(runtime, before)
   for _, task in pairs(runtime.tasks) do
     if not before.tasks[task] and not task.background and not task:done() then
       left[#left + 1] = task
-      task:cancel("CANCELLED: the test has ended")
     end
+  end
+  table.sort(left, function(a, b)
+    return a.number < b.number
+  end)
+  for _, task in ipairs(left) do
+    task:cancel("CANCELLED: the test has ended")
   end
   for _, task in ipairs(left) do
     pcall(task.wait, task, CLEANUP)
   end
-  for session in pairs(keys(runtime.sessions)) do
+  for _, session in ipairs(in_order(runtime.sessions)) do
     if not before.sessions[session] then
       pcall(session.close, session, farewell(runtime, session))
     end
