@@ -142,11 +142,14 @@ static void on_closed(uv_handle_t *handle)
 static void remove_file(const struct zkl_listener *listener)
 {
     const char *path = listener->name + strlen(UNIX_PREFIX);
+    const struct stat *own = &listener->file;
     struct stat there;
     if (!listener->is_unix || lstat(path, &there) != 0) return;
-    if (there.st_ino == listener->file.st_ino && there.st_dev == listener->file.st_dev) {
-        unlink(path);
-    }
+    /* The number of a file that was removed is given to the next one. */
+    bool same = there.st_dev == own->st_dev && there.st_ino == own->st_ino
+                && there.st_mtim.tv_sec == own->st_mtim.tv_sec
+                && there.st_mtim.tv_nsec == own->st_mtim.tv_nsec;
+    if (same) unlink(path);
 }
 
 void zkl_listeners_close(struct zkl_listeners *listeners)
