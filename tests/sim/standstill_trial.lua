@@ -3,15 +3,18 @@
 --
 -- What waits in the socket counts before the clock is looked at: whoever stood still for less than
 -- its session's timeout since it asked keeps its connection, its session and its lock, and is
--- answered.
+-- answered. And a member is there again soon after, however long it stood still: also when the
+-- server has not ended its older session yet, and that one's node is in the way.
 local processes = require("zklua.sim.process")
 local servers = require("zklua.sim.server")
 local worlds = require("zklua.scheduler.sim_world")
 
 local TIMEOUT = 6 -- seconds, of the sessions
 local ROUNDS = 10
+local SOON = 0.3 -- seconds for a member to be there on a new session
 
-local function program(run, self, name)
+-- Stands still for less than its session's timeout.
+local function holder(run, name)
   return function(zk)
     local world = run.world
     local c = assert(zk.connect({ session_timeout = TIMEOUT }))
@@ -21,7 +24,7 @@ local function program(run, self, name)
     assert(c:lock("/" .. name):with(function(held)
       for _ = 1, ROUNDS do
         assert(held:sleep(world:random(name) * 3))
-        self.process:pause(world:random(name) * (TIMEOUT - 1))
+        run.processes[name]:pause(world:random(name) * (TIMEOUT - 1))
         assert(c:get("/"))
         assert(held:valid(), "it does not hold its lock any more")
       end
@@ -30,21 +33,42 @@ local function program(run, self, name)
   end
 end
 
+-- Stands still for longer.
+local function member(run, name)
+  return function(zk)
+    local world, path = run.world, "/" .. name
+    local c = assert(zk.connect({ session_timeout = TIMEOUT }))
+    assert(c:member(path, "here"))
+    for _ = 1, ROUNDS do
+      zk.sleep(world:random(name) * 3)
+      run.processes[name]:pause(TIMEOUT - 1 + world:random(name) * 3)
+      repeat
+        zk.sleep(0.01)
+      until c:exists("/") -- over a session that lives
+      zk.sleep(SOON)
+      local stat = c:exists(path)
+      if not stat or stat.ephemeral_owner ~= c:session().id then
+        run.news = run.news or ("%s is not there %g s after its new session"):format(name, SOON)
+      end
+    end
+  end
+end
+
 --- One seed: true, or nil and what went wrong; and the run.
 return function(seed, lines)
   local world = worlds.new({ seed = seed, lines = lines })
-  local run = { world = world, server = servers.new(world) }
-  local list = {}
-  for i = 1, world:pick("standstill", 1, 4) do
-    local self, name = {}, "process-" .. i
-    self.process = processes.start(world, { name = name, main = program(run, self, name),
-      servers = "10.0.0.1", connect = { log = function() end } })
-    list[i] = self.process
+  local run = { world = world, server = servers.new(world), processes = {} }
+  for _, kind in ipairs({ { "holder", holder }, { "member", member } }) do
+    for i = 1, world:pick("standstill", 1, 3) do
+      local name = kind[1] .. "-" .. i
+      run.processes[name] = processes.start(world, { name = name, main = kind[2](run, name),
+        servers = "10.0.0.1", connect = { log = function() end } })
+    end
   end
-  world:run(ROUNDS * (3 + TIMEOUT) + 10)
-  for _, process in ipairs(list) do
+  world:run(ROUNDS * (6 + TIMEOUT) + 10)
+  for name, process in pairs(run.processes) do
     if process.status ~= 0 then
-      return nil, ("%s: %s"):format(process.name, process.failure or "has not come to its end"), run
+      return nil, ("%s: %s"):format(name, process.failure or "has not come to its end"), run
     end
   end
   return run.news == nil or nil, run.news, run
