@@ -286,6 +286,22 @@ describe("a queue", function()
     assert(queue:put("c"))
   end)
 
+  for _, lease in ipairs({ true, false }) do
+    it("finds without waiting what there is, though the server is slow; lease = "
+      .. tostring(lease), function()
+      local zk = us.zk
+      zk.test(function()
+        local server = zk.server()
+        local c = assert(server:client())
+        local queue = c:queue("/q", { lease = lease })
+        assert(queue:put("a"))
+        server:delay(c, 0.005)
+        assert.equal("a", assert(queue:take({ wait = 0 })).data)
+        assert.equal("EMPTY", select(3, queue:take({ wait = 0 })))
+      end)()
+    end)
+  end
+
   it("ignores children that are no items", function()
     local queue = us:client():queue("/q")
     assert(us.observer:ensure("/q/readme"))

@@ -75,16 +75,18 @@ function Queue:put_all(list, options)
   return add(self, list, arguments.call_deadline(self._client, options))
 end
 
---- Takes the oldest item that nobody works on, waiting at most `wait` seconds for one.
+--- Takes the oldest item that nobody works on, waiting at most `wait` seconds for one. To find out
+--- what there is and to claim it takes as long as the server takes, at most the client's timeout.
 function Queue:take(options)
   local client, deadline = self._client, arguments.deadline(self._client, options)
+  local answered = math.max(deadline, client.runtime:now() + client._session.timeout)
   local visit = self._supply:visit()
   local item, message, code
   repeat
     local name
-    name, message, code = visit:next(deadline)
+    name, message, code = visit:next(deadline, answered)
     if name then
-      item, message, code = self._claims:take(name, deadline)
+      item, message, code = self._claims:take(name, answered)
     end
     if own.PASSING[code] or code == "SESSIONEXPIRED" and client:lifetime().alive then
       local ok, why, what = own.pause(client)

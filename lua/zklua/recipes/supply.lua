@@ -121,8 +121,9 @@ local function rest(visit, deadline)
   return woken, message, code
 end
 
---- The name of an item to try; nil, message, code: EMPTY, CLOSED, and a call's.
-function Visit:next(deadline)
+--- The name of an item to try; nil, message, code: EMPTY, CLOSED, and a call's. It waits for one
+--- until `deadline`; what there is is a question to the server, which has until `answered`.
+function Visit:next(deadline, answered)
   local supply = self._supply
   while not supply._closed do
     local name = supply._names[supply._next]
@@ -133,12 +134,12 @@ function Visit:next(deadline)
     local found, message, code
     if self._armed then
       take_off_watches(self)
-      found, message, code = refill(supply, read_watched(supply, deadline, self._event))
+      found, message, code = refill(supply, read_watched(supply, answered, self._event))
       if found == false then
         found, message, code = rest(self, deadline)
       end
     else
-      found, message, code = refill(supply, read(supply, deadline))
+      found, message, code = refill(supply, read(supply, answered))
       self._armed = found == false
     end
     if found == nil then
