@@ -229,10 +229,10 @@ local function work(cache)
   local ok, message, code
   repeat
     ok, message, code = watch.listen(cache.queue, cache.client, cache.path, follow.patient())
-    if ok then
-      ok, message, code = read_all(cache)
-    end
   until ok or not follow.PASSING[code] or cache.ended
+  if ok then
+    ok, message, code = read_all(cache)
+  end
   while not cache.ended do
     if ok then
       changed(cache)
@@ -301,7 +301,7 @@ function Cache:ready(timeout)
   local cache = self._state
   local deadline = cache.runtime:deadline(timeout)
   while not cache.loaded do
-    local ok, message, code = cache:wait_change(cache.revision, deadline)
+    local ok, message, code = cache:wait_change(cache.revision, deadline, self)
     if not ok then
       return nil, message, code
     end
@@ -315,7 +315,7 @@ Changes.__index = Changes
 --- The next change; calling the stream does the same. A snapshot holds `nodes`, as list() does.
 function Changes:next(timeout)
   local queue = self._queue
-  return queue:next(queue.runtime:deadline(timeout), "the changes of a cache")
+  return queue:next(queue.runtime:deadline(timeout), "the changes of a cache", self)
 end
 
 function Changes.__call(self)
