@@ -1,10 +1,11 @@
 --- Bugs on purpose: each is a change of a source text that the trials have to find.
 ---
 --- { name, what = in one sentence, { file, from = old text, to = new text }, ...,
----   trial = the pattern whose trial finds it, seed = the first that does, counting from 1 }
+---   trial = the pattern whose trial finds it, from = where a short search begins (see bugs_spec.lua);
+---   or matrix = the scenario and fault = the kind of the matrix of waits that find it;
+---   or unseen = why nothing of this finds it }
 ---
---- `tools/bugs` shows and tries them. A trial that finds all of them is worth its seeds; one that is
---- made weaker by a later change misses some.
+--- `tools/bugs` shows and tries them; tests/sim/README.md has the table of what was found when.
 return {
   -- Contending ------------------------------------------------------------------------------------
   {
@@ -39,6 +40,19 @@ return {
       to = "  if front == nil then\n    self:leave()" },
   },
   {
+    name = "no-cleaning-when-cancelled", matrix = "lock", fault = "cancelled",
+    what = "who is cancelled while waiting leaves his node in the line",
+    { file = "lua/zklua/recipes/line.lua",
+      from = "  if front ~= true then\n    self:leave()",
+      to = "  if front ~= true and code ~= \"CANCELLED\" then\n    self:leave()" },
+  },
+  {
+    name = "keeps-its-watch", matrix = "lock", fault = "timed_out",
+    what = "who gives up waiting leaves its watch behind",
+    { file = "lua/zklua/recipes/line.lua",
+      from = "    client:unwatch(path, \"data\", event)\n", to = "" },
+  },
+  {
     name = "believes-the-watch", trial = "lock",
     what = "who is woken takes himself for the first and does not look again",
     { file = "lua/zklua/recipes/line.lua",
@@ -51,6 +65,23 @@ return {
     { file = "lua/zklua/recipes/line.lua",
       from = "  if not data then\n    return nil, message, what ~= \"NONODE\" and what or nil\n  end",
       to = "  if not data and what ~= \"NONODE\" then\n    return nil, message, what\n  end" },
+  },
+  {
+    name = "watches-the-first",
+    unseen = "right but dear: all who wait wake at each departure. tests/recipes/lock_spec.lua counts "
+      .. "the requests of a hand-off",
+    what = "a contender waits for the first in line, not for the one before itself",
+    { file = "lua/zklua/recipes/line.lua",
+      from = "near = (not near or entry.distance > near.distance) and entry or near",
+      to = "near = (not near or entry.distance < near.distance) and entry or near" },
+  },
+  {
+    name = "no-sync",
+    unseen = "the simulation has one server, which is never behind itself",
+    what = "after a lost reply a server that may be behind is asked without sync",
+    { file = "lua/zklua/own.lua",
+      from = "  local ok, message, code = client:sync(parent, limit)\n",
+      to = "  local ok, message, code = true, nil, nil\n" },
   },
   {
     name = "no-guard", trial = "lock",

@@ -49,6 +49,15 @@ function M.write(bug, folder)
   end
 end
 
+--- One seed of a trial: true, or false and what went wrong, be it by an error.
+function M.try(trial, seed)
+  local ok, fine, message = pcall(trial, seed)
+  if ok then
+    return fine == true, message
+  end
+  return false, fine
+end
+
 -- Modules of the simulation itself: loaded anew, in case that the bug is in one of them.
 local function is_of_simulation(name)
   return name:find("^zklua%.sim%.") or name:find("^zklua%.scheduler%.") or name:find("^sim%.")

@@ -24,15 +24,33 @@ local function passes_without(pattern, seed)
   return os.execute(command) == true
 end
 
--- Counts seeds from 1 on until one fails; nil: none does.
-local function search(pattern, count)
+local function first_line(text)
+  return (tostring(text):match("^[^\n]*"):gsub("|", "/"))
+end
+
+-- Counts seeds from 1 on until one fails. Whether one did, and what to say.
+local function search_seeds(pattern, count)
   local trial = require("sim." .. pattern .. "_trial")
   for seed = 1, count do
-    local ok, fine, message = pcall(trial, seed)
-    if not (ok and fine) and passes_without(pattern, seed) then
-      return seed, tostring(ok and message or fine):match("^[^\n]*")
+    local ok, message = apply.try(trial, seed)
+    if not ok and passes_without(pattern, seed) then
+      return true, ("seed %d of %s | %s"):format(seed, pattern, first_line(message))
     end
   end
+  return false, ("not in %d seeds of %s |"):format(count, pattern)
+end
+
+-- Goes through the cells of a scenario with one kind of fault.
+local function search_matrix(scenario, fault)
+  local cells, failures = require("sim.matrix").run(scenario, function(_, kind)
+    return kind == fault
+  end)
+  local first = failures[1]
+  if first then
+    return true, ("%d of the %d cells of %s × %s | %s"):format(#failures, cells, scenario, fault,
+      first_line(first.message))
+  end
+  return false, ("in none of the %d cells of %s × %s |"):format(cells, scenario, fault)
 end
 
 local commands = {}
@@ -57,11 +75,16 @@ end
 
 function commands.search(name, count, pattern)
   local bug = find(name)
-  pattern = pattern ~= "" and pattern or bug.trial
-  local seed, message = search(pattern, tonumber(count))
-  print(("| %s | %s | %s | %s |"):format(bug.name, bug.what, pattern,
-    seed and ("%d: %s"):format(seed, message) or ("not in %d seeds"):format(count)))
-  os.exit(seed and 0 or 1)
+  local found, told
+  if bug.unseen and pattern == "" then
+    found, told = true, "nothing | " .. bug.unseen
+  elseif pattern ~= "" or bug.trial then
+    found, told = search_seeds(pattern ~= "" and pattern or bug.trial, tonumber(count))
+  else
+    found, told = search_matrix(bug.matrix, bug.fault)
+  end
+  print(("| `%s` | %s | %s |"):format(bug.name, bug.what, told))
+  os.exit(found and 0 or 1)
 end
 
 commands[arg[1]](arg[2], arg[3], arg[4])
