@@ -217,8 +217,9 @@ function Client:unwatch(path, kind, watcher)
   return self._session.watches:remove(nodes.full_path(self, path), kind, watcher)
 end
 
+--- As any call: another task than the one that closed the client is told so by `commit`.
 function Client:transaction()
-  if self._session.closed then
+  if self._session.closed and self._session.closed_by == self.runtime:current() then
     wrong("transaction: the client is closed")
   end
   return transactions.new(self)

@@ -26,6 +26,14 @@ describe("a client", function()
     return not ok and message or "nothing was raised"
   end
 
+  it("closed by another task tells transactions and guarded writes so", function()
+    local own = assert(zk.connect(servers))
+    local held = assert(own:lock("/closing"):acquire())
+    assert(zk.spawn(own.close, own):wait(WAIT))
+    assert.equal("CLOSED", select(3, own:transaction():create("/x"):commit()))
+    assert.is_nil((held:set("/x", "")))
+  end)
+
   describe("used wrongly raises at the caller's line, by name:", function()
     local cases = {
       ["path must be a string, not nil"] = function() c:get() end,
