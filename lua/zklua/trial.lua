@@ -15,6 +15,10 @@ local TIMEOUT_DEFAULT = 10 -- seconds
 --- How long what a test leaves behind may take to end, in seconds.
 local CLEANUP = 5
 
+--- Waits that a task may begin after it was cancelled. A loop that never looks at what its waits
+--- return would keep everybody from everything.
+local WAITS_MAX = 1000
+
 local function keys(set)
   local copy = {}
   for key in pairs(set) do
@@ -30,6 +34,20 @@ local function what_is_there(runtime)
     tasks[task] = true
   end
   return { tasks = tasks, sessions = keys(runtime.sessions), memories = keys(runtime.memories) }
+end
+
+-- Cancels a task of the test; where it takes no notice of that, its next wait raises.
+local function stop(task, message)
+  task:cancel(message)
+  local interrupted, waits = task.interrupted, 0
+  task.interrupted = function(self)
+    local why, code = interrupted(self)
+    waits = waits + (code and 1 or 0)
+    if waits > WAITS_MAX then
+      error(why, 0)
+    end
+    return why, code
+  end
 end
 
 -- A session without a server cannot say goodbye: nothing is to be waited for.
@@ -98,7 +116,7 @@ function M.new(runtime, fn, given)
       late = ok and result == nil and code == "TIMEOUT" and not task:done()
       if late then
         place = runtime:place_of(task)
-        task:cancel("CANCELLED: the test has taken too long")
+        stop(task, "CANCELLED: the test has taken too long")
       end
     end)
     clean_up(runtime, before)

@@ -358,6 +358,22 @@ describe("zk.test", function()
     zk.sleep(0.001)
   end))
 
+  it("ends loops that never look at what a wait returns", function()
+    local rounds = 0
+    assert.error_matches(zk.test(function()
+      zk.spawn(function()
+        while true do
+          zk.sleep(60)
+          rounds = rounds + 1
+        end
+      end)
+      repeat
+        zk.sleep(0.001)
+      until false
+    end, { timeout = 0.02 }), "not ended after 0.02 s")
+    assert.is_true(rounds > 0)
+  end)
+
   it("says where it stands when it takes too long", function()
     local server = zk.server()
     local line
