@@ -213,6 +213,9 @@ local CASES = {
     return with(list, find(list, "crashed", function(entry) return entry.count > 0 end),
       { count = 0 })
   end },
+  { rule = "durability", name = "what is told before it is on the disk", doctor = function(list)
+    return without(list, find(list, "durable", function(entry) return entry.zxid > 10 end))
+  end },
   { rule = "durability", name = "a write that was answered and is lost", doctor = function(list)
     local _, sessions = histories.requests(list)
     local _, reply = reply_to(list, function(operation) return reference.WRITES[operation.kind] end)

@@ -36,14 +36,14 @@ local function look_at_server(trial)
   server.timer:set() -- there is a session more to keep time for
 end
 
--- A last word from every session that is left: whatever it was to be told of comes before.
+-- A last look from every session that is left: whatever it was to be told of comes before.
 local function stay(trial, process, life)
   local scheduler = process.scheduler
   scheduler.daemon(function()
     while not trial.quiet do
       scheduler.sleep(0.5)
     end
-    life:submit({ kind = "sync", path = "/" })
+    programs.look_again(life)
   end)
 end
 
@@ -77,7 +77,8 @@ return function(seed, lines)
   trial.tap = taps.attach(trial.server, trial.history, function(server)
     look_at_log(trial, server)
   end)
-  trial.paths, trial.versions, trial.operations = {}, {}, 0
+  trial.paths, trial.watched, trial.versions = {}, {}, {} -- what the programs know of each other
+  trial.operations = 0
   trial.network.pieces = world:random("core")
   for i = 1, world:pick("core", 3, 12) do
     local process

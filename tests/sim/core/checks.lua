@@ -144,19 +144,25 @@ local function zxids(list)
   end
 end
 
--- What anybody has heard of survives every crash; each write that was answered is in the log, and
--- none that was surely not sent; no transaction is missing between two that are there.
+-- Nothing is told that is not on the disk, and what was told survives every crash; each write that
+-- was answered is in the log, and none that was surely not sent; no transaction is missing between
+-- two that are there.
 local function durability(list)
-  local log, said = {}, 0
+  local log, said, durable = {}, 0, 0
   for _, entry in ipairs(list) do
     if entry.kind == "logged" then
       log[#log + 1] = entry
+    elseif entry.kind == "durable" then
+      durable = entry.zxid
     elseif entry.kind == "said" then
       said = math.max(said, entry.zxid)
+      if said > durable then
+        return ("zxid %d is told, and %d is on the disk"):format(said, durable)
+      end
     elseif entry.kind == "crashed" then
-      local last = log[entry.count]
-      if said > (last and last.zxid or 0) then
-        return ("a crash leaves zxid %d, and %d was told"):format(last and last.zxid or 0, said)
+      durable = log[entry.count] and log[entry.count].zxid or 0
+      if said > durable then
+        return ("a crash leaves zxid %d, and %d was told"):format(durable, said)
       end
       for i = #log, entry.count + 1, -1 do
         log[i] = nil

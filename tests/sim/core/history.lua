@@ -13,6 +13,7 @@
 ---   started count, sessions, ephemerals   with so many transactions in its log
 ---   crashed count                         so many of them are left
 ---   logged  session, xid, zxid, time, type ...   a transaction for its disk (see bytes.lua)
+---   durable zxid                          all up to this one is on its disk
 ---   granted session, timeout              a connection has its session
 ---   heard   session, xid, op              a request or ping of it
 ---   said    session, xid, zxid            an answer that leaves

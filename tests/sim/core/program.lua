@@ -15,7 +15,7 @@ local UNANSWERED = {
 
 local SERVER = "10.0.0.1:2181"
 local OUTSTANDING_MAX = 10
-local PATHS_MAX = 30 -- remembered
+local PATHS_MAX, WATCHED_MAX = 30, 10 -- remembered
 
 -- A session ----------------------------------------------------------------------
 
@@ -27,6 +27,7 @@ local function new_life(trial, process, number)
     who = process.name .. "." .. number,
     outstanding = {}, -- xid -> operation
     count = 0, -- of them
+    watched = {}, -- paths, the last few
     session = nil, -- its id, once it has one
     connected = false,
     over = false,
@@ -175,6 +176,12 @@ function Life:submit(operation, deadline, fail_fast)
   if xid then
     self.outstanding[xid] = operation
     self.count = self.count + 1
+    if operation.watch then
+      for _, watched in ipairs({ self.watched, self.trial.watched }) do
+        table.insert(watched, 1, operation.path)
+        watched[WATCHED_MAX + 1] = nil
+      end
+    end
     self:note("submit", { xid = xid, operation = operation })
     self.driver:poke()
   elseif refusal == "ARGUMENT" or refusal == "LIMIT" then
@@ -191,7 +198,7 @@ end
 
 -- What it thinks of --------------------------------------------------------------
 
-local PLACES = { "/a", "/b", "/c", "/a/x", "/a/y", "/b/x", "/b/y", "/c/x", "/a/x/1", "/c/x/2" }
+local PLACES = { "/a", "/b", "/a/x", "/a/y", "/b/x", "/a/x/1" }
 local PERMS = { 31, 31 - 2, 31 - 4, 31 - 8 } -- one may always be read, and be changed back
 
 local Chooser = {}
@@ -210,11 +217,19 @@ function Chooser:pick(low, high)
 end
 
 function Chooser:path(known)
-  local paths = self.trial.paths
+  local paths = self.trial[self:random() < 0.4 and "watched" or "paths"]
   if paths[1] and self:random() < (known or 0.75) then
     return paths[self:pick(1, #paths)]
   end
   return PLACES[self:pick(1, #PLACES)]
+end
+
+-- A path that has been looked at to be watched: what has become of it?
+function Chooser:watched()
+  local watched = self.life.watched
+  if watched[1] and self:random() < 0.3 then
+    return watched[self:pick(1, #watched)]
+  end
 end
 
 -- Mostly short, sometimes empty or null, and long enough now and then to be long under way.
@@ -243,10 +258,10 @@ local OPERATIONS = {}
 
 function OPERATIONS.create(self)
   local mode = MODES[self:pick(1, #MODES)]
-  local path = self:path(0.4)
+  local path = self:path(0.5)
   if mode == 2 or mode == 3 or mode == 6 then
     path = path .. "/n-"
-  elseif self:random() < 0.3 then
+  elseif self:random() < 0.15 then
     path = path .. "/" .. ("pqr"):sub(self:pick(1, 3)):sub(1, 1)
   end
   return {
@@ -300,7 +315,7 @@ end
 
 for _, kind in ipairs({ "get", "exists", "children" }) do
   OPERATIONS[kind] = function(self)
-    return { kind = kind, path = self:path(), watch = self:random() < 0.5 }
+    return { kind = kind, path = self:watched() or self:path(), watch = self:random() < 0.5 }
   end
 end
 
@@ -316,7 +331,7 @@ end
 
 --- Kinds, as often as they are to come.
 local KINDS = {}
-for kind, weight in ("create 10 set 6 delete 5 multi 4 set_acl 1 get 6 exists 5 children 5"
+for kind, weight in ("create 10 set 9 delete 4 multi 4 set_acl 1 get 6 exists 5 children 5"
   .. " get_acl 1 count 1 sync 2 ephemerals 1 multi_read 2 add_watch 2"):gmatch("(%S+) (%d+)") do
   for _ = 1, tonumber(weight) do
     KINDS[#KINDS + 1] = kind
@@ -372,6 +387,15 @@ local function wait_for(zk, what)
   end
 end
 
+--- Looks at everything that was to be watched, and waits for everybody's writes first.
+function M.look_again(life)
+  life:submit({ kind = "sync", path = "/" })
+  for _, path in ipairs(life.watched) do
+    life:submit({ kind = "exists", path = path })
+    life:submit({ kind = "children", path = path })
+  end
+end
+
 --- The program of `process`, given when it has begun; `count` operations in all.
 function M.run(trial, process, zk, count)
   local chooser = new_chooser(trial, process.name)
@@ -383,7 +407,7 @@ function M.run(trial, process, zk, count)
   while count > 0 do
     number = number + 1
     life = new_life(trial, process, number)
-    process.life = life
+    process.life, chooser.life = life, life
     local some = math.min(count, chooser:pick(10, 60))
     live(zk, life, chooser, some)
     count = count - some

@@ -83,6 +83,11 @@ function Listening.next_txn(self, core)
   return zxid, payload
 end
 
+function Listening.committed(self, core, zxid)
+  self.history:note("durable", { zxid = zxid })
+  return core:committed(zxid)
+end
+
 function Listening.expire(self, core, session)
   self.history:note("forced", { session = session })
   return core:expire(session)
