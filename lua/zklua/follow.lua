@@ -35,6 +35,7 @@ function M.new(client, path, recursive, what)
     stale_since = core.now(),
     revision = 0,
     waiters = {},
+    handles = {}, -- event of a waiter -> the handle that it waits in
     waits = 0, -- so far
   }, Follower)
   self.unobserve = session:observe(function()
@@ -85,8 +86,9 @@ function Follower:finish(message, code)
   end
 end
 
---- Waits for a revision after `seen`. True, or nil, message, CODE.
-function Follower:wait_change(seen, deadline)
+--- Waits for a revision after `seen`. True, or nil, message, CODE. `handle` is not collected
+--- meanwhile: who waits in it has not dropped it.
+function Follower:wait_change(seen, deadline, handle)
   local event = self.runtime:event()
   while self.revision == seen do
     if self.ended then
@@ -94,8 +96,9 @@ function Follower:wait_change(seen, deadline)
     end
     self.waits = self.waits + 1
     self.waiters[event] = self.waits
+    self.handles[event] = handle
     local woken, message, code = event:wait_until(deadline)
-    self.waiters[event] = nil
+    self.waiters[event], self.handles[event] = nil, nil
     if woken == nil then
       return nil, message, code
     elseif not woken then

@@ -64,7 +64,7 @@ function Live:wait(predicate, timeout)
   local deadline = value.runtime:deadline(timeout)
   local seen = value.revision
   while not predicate or not predicate(value.data, value.stat) do
-    local ok, message, code = value:wait_change(seen, deadline)
+    local ok, message, code = value:wait_change(seen, deadline, self)
     if not ok then
       return nil, message, code
     elseif not predicate then
@@ -87,7 +87,7 @@ function Live:each(fn)
     if results[1] ~= nil then
       return unpack(results)
     end
-    local ok, message, code = value:wait_change(seen, nil)
+    local ok, message, code = value:wait_change(seen, nil, self)
     if not ok then
       return nil, message, code
     end

@@ -23,6 +23,7 @@ Queue.__index = Queue
 local function new_queue(runtime)
   return setmetatable({
     runtime = runtime, items = {}, head = 1, tail = 1, event = runtime:event(), closed = false,
+    waits = {}, -- a wait for the next item -> the handle that it is in
   }, Queue)
 end
 M.new_queue = new_queue
@@ -41,18 +42,31 @@ function Queue:clear()
   self.items, self.head, self.tail = {}, 1, 1
 end
 
---- The next item; nil, message, CODE.
-function Queue:next(deadline, what)
-  while self.head == self.tail do
-    if self.closed then
+-- Parks until something has come, or the end. True, or nil, message, CODE.
+local function await(queue, deadline, what)
+  while queue.head == queue.tail do
+    if queue.closed then
       return nil, "CLOSED: " .. what .. " was closed", "CLOSED"
     end
-    local woken, message, code = self.event:wait_until(deadline)
+    local woken, message, code = queue.event:wait_until(deadline)
     if woken == nil then
       return nil, message, code
-    elseif not woken and self.head == self.tail then
+    elseif not woken and queue.head == queue.tail then
       return nil, "TIMEOUT: nothing happened in time (" .. what .. ")", "TIMEOUT"
     end
+  end
+  return true
+end
+
+--- The next item; nil, message, CODE. `handle` is not collected meanwhile: who waits in it has not
+--- dropped it.
+function Queue:next(deadline, what, handle)
+  local wait = {}
+  self.waits[wait] = handle
+  local ok, message, code = await(self, deadline, what)
+  self.waits[wait] = nil
+  if not ok then
+    return nil, message, code
   end
   local item = self.items[self.head]
   self.items[self.head] = nil
@@ -100,7 +114,7 @@ Stream.__index = Stream
 --- The next event; calling the stream does the same. After `closed` comes nothing.
 function Stream:next(timeout)
   local queue = self._queue
-  return queue:next(queue.runtime:deadline(timeout), "the stream of " .. self.path)
+  return queue:next(queue.runtime:deadline(timeout), "the stream of " .. self.path, self)
 end
 
 function Stream.__call(self)

@@ -219,6 +219,17 @@ void zkl_client_cancel(struct zkl_client *client, int32_t xid, int64_t now_ms)
     }
 }
 
+void zkl_client_release_watch(struct zkl_client *client, struct zkl_watch *watch, uint32_t kind)
+{
+    if (!zkl_watches_unwatch(&client->watches, watch, kind)) return;
+    /* Out of memory, or full: its events will be dropped here instead. */
+    if (zkl_session_is_ready(&client->session) && !client->session.closing) {
+        struct zkl_slice server_path = { watch->path, watch->path_size };
+        (void)zkl_client_queue_remove_watches(client, server_path);
+    }
+    zkl_watches_drop(&client->watches, watch);
+}
+
 void zkl_client_unwatch(struct zkl_client *client, struct zkl_slice path, uint32_t kind,
                         int64_t now_ms)
 {
@@ -229,13 +240,7 @@ void zkl_client_unwatch(struct zkl_client *client, struct zkl_slice path, uint32
     struct zkl_slice prefix = zkl_client_prefix(client, op, path);
     if (prefix.size > 0 && path.size == 1) path.size = 0; /* "/" is the chroot itself */
     struct zkl_watch *watch = zkl_watches_find(&client->watches, prefix, path);
-    if (watch == NULL || !zkl_watches_unwatch(&client->watches, watch, kind)) return;
-    /* Out of memory, or full: its events will be dropped here instead. */
-    if (zkl_session_is_ready(&client->session) && !client->session.closing) {
-        struct zkl_slice server_path = { watch->path, watch->path_size };
-        (void)zkl_client_queue_remove_watches(client, server_path);
-    }
-    zkl_watches_drop(&client->watches, watch);
+    if (watch != NULL) zkl_client_release_watch(client, watch, kind);
 }
 
 bool zkl_client_strip_chroot(const struct zkl_client *client, struct zkl_slice *path)

@@ -74,6 +74,10 @@ static inline bool zkl_client_close_is_next(const struct zkl_client *client)
            zkl_list_empty(&client->pendings.queue);
 }
 
+/* client.c */
+/* One reference less to a watch; the server is told when the last one on its path goes. */
+void zkl_client_release_watch(struct zkl_client *client, struct zkl_watch *watch, uint32_t kind);
+
 /* requests.c */
 int zkl_client_queue_remove_watches(struct zkl_client *client, struct zkl_slice server_path);
 /* The server's path as two slices: what stands in front of `path`, and what is left of it. */

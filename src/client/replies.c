@@ -176,11 +176,14 @@ static void register_watch(struct zkl_client *client, struct zkl_pending *pendin
     uint32_t kind = watch_set(pending, code);
     uint32_t link = zkl_client_main_link(client);
     if (kind & ZKL_KINDS_LASTING) zkl_watch_armed(watch, link, kind);
-    if (pending->answered) kind = 0; /* its caller has gone */
     bool served = pending->flagged || kind == 0 || zkl_watch_is_served(watch, link, kind);
     zkl_client_settle_watch(client, pending, kind);
-    /* It was sent without a flag because of a lasting watch that is not there after all. */
-    if (!served) zkl_watches_missed(&client->watches, watch, kind);
+    if (kind != 0 && pending->answered) { /* its caller has gone */
+        zkl_client_release_watch(client, watch, kind);
+    } else if (!served) {
+        /* It was sent without a flag because of a lasting watch that is not there after all. */
+        zkl_watches_missed(&client->watches, watch, kind);
+    }
 }
 
 /* An answer that says where the session stands, and what follows for the link. */

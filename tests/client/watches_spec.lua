@@ -226,6 +226,45 @@ describe("a watch", function()
       assert.are.same({}, reattach())
     end)
 
+    for what, ask in pairs({
+      ["a lasting one"] = function() return w:add_watch("/a", true) end,
+      ["that of a read"] = function() return w:get("/a", true) end,
+    }) do
+      it("at the server when its answer comes and nobody wants it any more: " .. what, function()
+        local xid = assert(ask())
+        local taken = w:take()
+        w.client:cancel(xid)
+        w:answer(taken[1])
+        w:drain()
+        assert.are.equal(0, w.client:info().watches)
+        taken = w:take()
+        assert.are.equal(1, #taken)
+        assert.are.same({ op = op.remove_watches, path = "/a", kind = 3 }, taken[1].request)
+      end)
+    end
+
+    it("by nobody who gave up, while another one has or awaits it", function()
+      w:ask(w.add_watch, "/a")
+      local first = assert(w:add_watch("/a"))
+      local taken = w:take()
+      w.client:cancel(first)
+      w:answer(taken[1])
+      w:drain()
+      assert.are.same({}, w:take())
+
+      first = assert(w:get("/b", true))
+      assert(w:get("/b", true))
+      taken = w:take()
+      w.client:cancel(first)
+      w:answer(taken[1])
+      w:drain()
+      assert.are.same({}, w:take())
+      w:answer(taken[2])
+      w:drain()
+      w:feed(world.watch_frame(type.changed, "/b"))
+      assert.are.same({ "watch 3 /b" }, w:events())
+    end)
+
     it("only when the last reference goes", function()
       for _ = 1, 3 do
         w:ask(w.add_watch, "/a")
