@@ -59,7 +59,7 @@ struct zkl_owners {
     bool closed;
 };
 
-/* --- processes ------------------------------------------------------------------------------- */
+/* --- processes --------------------------------------------------------------------------- */
 
 static uint64_t hash_number(uint64_t number)
 {
@@ -193,7 +193,7 @@ void zkl_owner_leave(struct zkl_owner *owner)
     drop_unneeded(owner);
 }
 
-/* --- their sessions ---------------------------------------------------------------------------- */
+/* --- their sessions ---------------------------------------------------------------------- */
 
 static struct owned *find_session(struct zkl_owners *owners, int64_t id)
 {
@@ -292,7 +292,7 @@ void zkl_owners_settle(struct zkl_owners *owners, struct zkl_clock clock)
     }
 }
 
-/* --- all of them ------------------------------------------------------------------------------- */
+/* --- all of them ------------------------------------------------------------------------- */
 
 struct zkl_owners *zkl_owners_new(uv_loop_t *loop, struct zkl_server *server,
                                   const struct zkl_allocator *allocator, size_t most)
