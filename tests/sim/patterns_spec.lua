@@ -1,7 +1,9 @@
 -- The patterns while things go wrong, by seeds: see the trial of each.
-local SEEDS = tonumber(os.getenv("ZKLUA_SEEDS")) or 40
+local SEEDS = tonumber(os.getenv("ZKLUA_SEEDS")) or 25
 
-for _, pattern in ipairs({ "lock", "queue", "election" }) do
+local PATTERNS = { "lock", "queue", "election", "barrier", "member", "live", "stream" }
+
+for _, pattern in ipairs(PATTERNS) do
   local trial = require("sim." .. pattern .. "_trial")
 
   describe("the " .. pattern, function()
