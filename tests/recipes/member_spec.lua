@@ -64,6 +64,24 @@ describe("a member", function()
     assert.is_true(seconds < 0.1, seconds)
   end)
 
+  it("sets its data whatever is lost on the way", function()
+    zk.test(function()
+      local server = zk.server()
+      local c = assert(server:client())
+      local member = assert(c:member("/g/m", "0"))
+      for _, drop in ipairs({ "drop_reply", "drop_request" }) do
+        for lost = 1, 3 do
+          server[drop](server, c, lost)
+          local data = drop .. lost
+          assert(member:set(data))
+          assert.equal(data, (assert(c:get("/g/m"))))
+          c:get("/g/m") -- takes what was not lost yet
+          c:get("/g/m")
+        end
+      end
+    end)()
+  end)
+
   it("replaces the node that its own older session has left", function()
     local c, proxy = us:proxied({ session_timeout = 1 })
     assert(c:member("/g/m", "1"))

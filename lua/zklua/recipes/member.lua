@@ -132,6 +132,11 @@ function Member:set(data)
     end
     if stat or code == "NONODE" then
       return true
+    elseif own.PASSING[code] then -- the data is the same however often it is written
+      local ok, why, what = own.pause(client)
+      if not ok then
+        return nil, why, what
+      end
     elseif code ~= "BADVERSION" then
       return nil, message, code
     end
