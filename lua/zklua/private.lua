@@ -24,6 +24,7 @@ function M.new(runtime, given)
     _runtime = runtime,
     _memory = memory,
     _running = true,
+    _clients = setmetatable({}, { __mode = "k" }), -- session -> client, see Server:client
   }, Server)
 end
 
@@ -65,13 +66,18 @@ local function quiet(given)
 end
 
 --- A client of it, connected. What is done to it is done on purpose: nothing is written about that
---- unless the options have a `log`.
+--- unless the options have a `log`. The server keeps it from being collected, and so from being
+--- closed at any moment of a test that made it and forgot it.
 function Server:client(given)
   check(self)
   if given == nil or type(given) == "table" then
     given = quiet(given)
   end
-  return Client.connect(self._runtime, self.connect_string, given)
+  local client, message, code = Client.connect(self._runtime, self.connect_string, given)
+  if client then
+    self._clients[client._session] = client
+  end
+  return client, message, code
 end
 
 --- Ends the client's session; false when it has ended already.

@@ -2,10 +2,10 @@ local services = require "users.services"
 local zk = require "zklua"
 
 describe("a directory of services", function()
-  local server, reader
+  local server, reader, kept
 
   before_each(function()
-    server = zk.server()
+    server, kept = zk.server(), {}
     reader = assert(server:client())
   end)
 
@@ -15,7 +15,9 @@ describe("a directory of services", function()
 
   local function offer(instance, address, c)
     c = c or assert(server:client())
-    return assert(services.offer(c, "mail", instance, address or instance .. ":25")), c
+    local offered = assert(services.offer(c, "mail", instance, address or instance .. ":25"))
+    kept[#kept + 1] = offered -- collected, it would close
+    return offered, c
   end
 
   local function find()
@@ -89,7 +91,7 @@ describe("a directory of services", function()
 
   it("keeps services apart", zk.test(function()
     offer("a")
-    assert(services.offer(reader, "print", "p", "p:631"))
+    kept[#kept + 1] = assert(services.offer(reader, "print", "p", "p:631"))
     assert.equal("a", names(find():list()))
     assert.equal("p", names(assert(services.find(reader, "print")):list()))
   end))
