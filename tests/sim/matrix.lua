@@ -15,7 +15,7 @@ local worlds = require "zklua.scheduler.sim_world"
 local M = {}
 
 --- Patterns, in the order of a whole run; each is a file of scenarios.
-M.PATTERNS = { "lock", "election", "queue" }
+M.PATTERNS = { "lock", "election", "queue", "barrier", "member", "live", "stream" }
 
 local SESSION_TIMEOUT = 6
 local BEGIN = 1 -- when the subject starts; its company has what it needs by then
@@ -129,6 +129,23 @@ function Run:client(zk, who)
   local c = assert(zk.connect({ timeout = 1000, id = who }))
   self.clients[#self.clients + 1] = c
   return c
+end
+
+--- Whether the subject does nothing any more.
+function Run:subject_is_over()
+  return self.subject_done or self.process and self.process.status ~= nil
+end
+
+--- For the company: calls call(...) until it has been done, while a server restarts.
+function Run:persist(zk, call, ...)
+  local ok, message, code
+  repeat
+    ok, message, code = call(...)
+    if not ok and code ~= "CONNECTIONLOSS" and code ~= "NODEEXISTS" then
+      error(message, 2)
+    end
+    zk.sleep(ok and 0 or 0.05)
+  until ok or code == "NODEEXISTS"
 end
 
 --- A line of the story.
@@ -391,7 +408,8 @@ function M.cell(name, points, plan, lines)
     by_number[step.number] = step.kind
   end
   local point = points[first.number]
-  local ok, message, run = play(find_scenario(name), by_number, options_for(first.kind, point, lines))
+  local options = options_for(first.kind, point, lines)
+  local ok, message, run = play(find_scenario(name), by_number, options)
   local strange = differs(run.points[first.number], point)
   return ok and not strange, strange or message, run
 end

@@ -20,6 +20,15 @@ local SIZES = {
   queue_fail = { 10, 106 },
   queue_once = { 19, 206 },
   queue_once_ready = { 9, 96 },
+  barrier = { 12, 131 },
+  member = { 11, 111 },
+  live = { 13, 142 },
+  live_each = { 10, 103 },
+  live_held = { 8, 80 },
+  stream = { 10, 105 },
+  stream_recursive = { 10, 105 },
+  stream_each = { 9, 95 },
+  2733 = { cells,, failed, },
 }
 
 local function told(failures)

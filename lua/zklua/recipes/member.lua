@@ -9,6 +9,9 @@
 --- NOAUTH. Later ones are tried again; a node of another client in our place is waited out.
 --- Connection loss: goes on. Cancellation of the first creation: nothing is left. A node that
 --- somebody deletes is made again.
+---
+--- The node is looked after for as long as there is the client, whether or not anybody has what
+--- was handed out. A client that was dropped can end: what looks after the node has no hold on it.
 local arguments = require "zklua.arguments"
 local own = require "zklua.own"
 
@@ -93,42 +96,43 @@ local function keep(self)
   client:unwatch(self._path, nil, wake) -- its own, or of a look that was under way
 end
 
+-- Deletes the node if it is ours, once nothing makes it any more.
+local function sweep(self, client)
+  local life = client:lifetime()
+  local parent, name = self._path:match("^(.*)/([^/]+)$")
+  return own.remove(client, { parent = parent == "" and "/" or parent, id = name, name = name,
+    path = self._path, life = life, unsure = false, owned = true })
+end
+
 ---@param options { timeout: number|nil }|nil  of the first creation
 ---@return zklua.Member|nil, string|nil message, string|nil code
 function M.new(client, path, data, options)
   arguments.path(path)
   arguments.string(data, "data")
-  local self = setmetatable({ _client = client, _path = path, _data = data, _owners = {},
-    _wake = client.runtime:event() }, Member)
-  local ok, message, code = make(self, arguments.deadline(client, options))
+  local state = { _client = client._class.new(client._session, client.prefix), _path = path,
+    _data = data, _owners = {}, _wake = client.runtime:event() }
+  local ok, message, code = make(state, arguments.deadline(client, options))
   if not ok then
-    self:_sweep()
+    sweep(state, client)
     return nil, message, code
   end
-  client.runtime:daemon(keep, self)
-  return self
-end
-
--- Deletes the node if it is ours, once nothing makes it any more.
-function Member:_sweep()
-  local client, life = self._client, self._client:lifetime()
-  local parent, name = self._path:match("^(.*)/([^/]+)$")
-  return own.remove(client, { parent = parent == "" and "/" or parent, id = name, name = name,
-    path = self._path, life = life, unsure = false, owned = true })
+  client.runtime:daemon(keep, state)
+  return setmetatable({ _state = state, _client = client }, Member)
 end
 
 --- Changes the data, now and for every healing. Never writes to another client's node.
 ---@return true|nil, string|nil message, string|nil code
 function Member:set(data)
   arguments.string(data, "data")
-  self._data = data
-  local client, path = self._client, self._path
+  local state = self._state
+  state._data = data
+  local client, path = self._client, state._path
   while true do
     local stat, message, code = client:exists(path)
     if stat == false or stat and stat.ephemeral_owner ~= client:lifetime().id then
       return true -- is being healed, with the new data
     elseif stat then
-      stat, message, code = client:set(path, self._data, { version = stat.version })
+      stat, message, code = client:set(path, state._data, { version = stat.version })
     end
     if stat or code == "NONODE" then
       return true
@@ -146,12 +150,13 @@ end
 --- Takes the node away and heals it no more.
 ---@return true|nil, string|nil message, string|nil code
 function Member:close()
-  if self._closed then
+  local state = self._state
+  if state._closed then
     return true
   end
-  self._closed = true
-  self._wake:set()
-  return self:_sweep()
+  state._closed = true
+  state._wake:set()
+  return sweep(state, self._client)
 end
 
 return M

@@ -1,5 +1,5 @@
---- The election, dynamic and static: the subject stands while another leads and a third waits, works
---- in its term and steps down. A campaign whose term is lost stands again.
+--- The election, dynamic and static: the subject stands while another leads and a third waits,
+--- works in its term and steps down. A campaign whose term is lost stands again.
 local history = require "sim.matrix.history"
 
 local PATH = "/app/leader"
@@ -140,7 +140,8 @@ for _, mode in ipairs({ "dynamic", "static" }) do
     list[#list + 1] = {
       name = ("election_%s_%s"):format(mode, name),
       -- Who follows the leaders has to be able to see the last of them, whatever comes.
-      company = company(mode, name == "changes" and 2 or 0.1), subject = subject(mode), outcomes = OUTCOMES,
+      company = company(mode, name == "changes" and 2 or 0.1), subject = subject(mode),
+      outcomes = OUTCOMES,
       front = front_of(mode), stands = stands_of(mode), left = left_of(mode),
     }
   end

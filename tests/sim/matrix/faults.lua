@@ -83,7 +83,9 @@ function M.expired_after(run)
 end
 
 function M.cancelled(run)
-  run.task:cancel()
+  if run.task then -- it may have ended in this very turn
+    run.task:cancel()
+  end
 end
 
 -- The answer is later than the deadline.
@@ -117,6 +119,7 @@ function M.collected(run)
   end
   collectgarbage()
   collectgarbage()
+  run.process:finalize()
 end
 
 local function restart(run)

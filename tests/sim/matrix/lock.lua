@@ -1,5 +1,5 @@
---- The lock: one program takes it, works under it and gives it up. Before it another holds it, behind
---- it a third waits.
+--- The lock: one program takes it, works under it and gives it up. Before it another holds it,
+--- behind it a third waits.
 local history = require "sim.matrix.history"
 
 local PATH = "/app/lock"

@@ -1,14 +1,9 @@
---- The queue, with leases and without: the subject puts, takes and finishes items, while the company
---- produces and consumes. Every item is accounted for.
+--- The queue, with leases and without: the subject puts, takes and finishes items, while the
+--- company produces and consumes. Every item is accounted for.
 local history = require "sim.matrix.history"
 
 local PATH = "/app/queue"
 local LEASE_ENDS = 11 -- seconds after which the item of a dead worker is there again
-
--- Whether the subject will not take any more.
-local function is_over(run)
-  return run.subject_done or run.process and run.process.status ~= nil
-end
 
 -- The company's consumer: takes one item, leaves the others to the subject, and when that is over
 -- takes what there is until nothing comes any more.
@@ -16,7 +11,7 @@ local function consume(zk, run, lease)
   local queue = run:client(zk, "consumer"):queue(PATH, { lease = lease })
   local over, had = false, 0
   repeat
-    over = is_over(run)
+    over = run:subject_is_over()
     local item = (over or had == 0) and queue:take({ wait = over and LEASE_ENDS or 1 })
     if item then
       had = had + 1
@@ -49,7 +44,7 @@ local function company(lease, first, second)
     zk.sleep(math.max(0, 1.4 - zk.now()))
     local consumer = zk.spawn(consume, zk, run, lease)
     zk.sleep(5)
-    if not is_over(run) then
+    if not run:subject_is_over() then
       produce(zk, run, queue, "3")
     end
     consumer:wait()
@@ -182,7 +177,7 @@ local PUT = {
 }
 
 local LEASE = {
-  taking = { cancelled = "CANCELLED", timed_out = "EMPTY", out_of_time = "TIMEOUT",
+  taking = { cancelled = "CANCELLED", timed_out = "EMPTY ok", out_of_time = "TIMEOUT",
     collected = "ok dropped" },
   working = { expired = "LOST", expired_after = "LOST", cancelled = "CANCELLED ok",
     out_of_time = "TIMEOUT ok", collected = "dropped" },
