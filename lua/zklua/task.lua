@@ -251,6 +251,7 @@ function Task:wait(timeout)
     end
   end
   if self.failed then
+    self.heard = true
     local task = runtime:current()
     if task then
       task.trace_of, task.trace = self.failure, self.trace

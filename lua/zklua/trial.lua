@@ -90,12 +90,17 @@ end
 -- results of tests. Returns the errors that nobody waited for.
 local function listening(runtime, fn)
   local errors, on_error, log_hook = {}, runtime.on_error, runtime.log_hook
-  runtime.on_error = function(message, trace)
-    errors[#errors + 1] = { message = message, trace = trace }
+  runtime.on_error = function(message, trace, task)
+    errors[#errors + 1] = { message = message, trace = trace, task = task or {} }
   end
   runtime.log_hook = log_hook or function() end
   fn()
   runtime.on_error, runtime.log_hook = on_error, log_hook
+  for i = #errors, 1, -1 do
+    if errors[i].task.heard then -- by somebody who asked later
+      table.remove(errors, i)
+    end
+  end
   return errors
 end
 
