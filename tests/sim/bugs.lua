@@ -200,7 +200,7 @@ return {
       to = "    if not self.event:wait(deadline) then\n" },
   },
   {
-    name = "valid-without-clock", trial = "lock",
+    name = "valid-without-clock", trial = "standstill",
     what = "a holder believes to be one until it is told otherwise, whatever time has passed",
     { file = "lua/zklua/lifetime.lua",
       from = "  return self.alive and self.core:valid()", to = "  return self.alive" },

@@ -3,8 +3,10 @@
 --
 -- What waits in the socket counts before the clock is looked at: whoever stood still for less than
 -- its session's timeout since it asked keeps its connection, its session and its lock, and is
--- answered. And a member is there again soon after, however long it stood still: also when the
+-- answered. Who stood still for longer knows by its clock that it may hold its lock no more, before
+-- anybody tells it. And a member is there again soon after, however long it stood still: also when the
 -- server has not ended its older session yet, and that one's node is in the way.
+local histories = require("sim.history")
 local processes = require("zklua.sim.process")
 local servers = require("zklua.sim.server")
 local worlds = require("zklua.scheduler.sim_world")
@@ -33,7 +35,25 @@ local function holder(run, name)
   end
 end
 
--- Stands still for longer.
+-- Stands still for longer, and asks its own clock whether it still holds its lock: nobody has told it.
+local function stale_holder(run, name)
+  return function(zk)
+    local world, path = run.world, "/" .. name
+    local c = assert(zk.connect({ session_timeout = TIMEOUT }))
+    for _ = 1, ROUNDS do
+      c:lock(path):with(function(held)
+        held:sleep(world:random(name) * 3)
+        run.processes[name]:pause(TIMEOUT - 1 + world:random(name) * 4)
+        zk.sleep(0) -- until then
+        if held:valid() and not histories.of(run.server):below(path)[1] then
+          run.news = run.news or ("%s believes to hold a lock that has gone"):format(name)
+        end
+      end)
+    end
+  end
+end
+
+-- Stands still for longer, and comes back.
 local function member(run, name)
   return function(zk)
     local world, path = run.world, "/" .. name
@@ -58,14 +78,14 @@ end
 return function(seed, lines)
   local world = worlds.new({ seed = seed, lines = lines })
   local run = { world = world, server = servers.new(world), processes = {} }
-  for _, kind in ipairs({ { "holder", holder }, { "member", member } }) do
+  for _, kind in ipairs({ { "holder", holder }, { "stale", stale_holder }, { "member", member } }) do
     for i = 1, world:pick("standstill", 1, 3) do
       local name = kind[1] .. "-" .. i
       run.processes[name] = processes.start(world, { name = name, main = kind[2](run, name),
         servers = "10.0.0.1", connect = { log = function() end } })
     end
   end
-  world:run(ROUNDS * (6 + TIMEOUT) + 10)
+  world:run(ROUNDS * (10 + TIMEOUT))
   for name, process in pairs(run.processes) do
     if process.status ~= 0 then
       return nil, ("%s: %s"):format(name, process.failure or "has not come to its end"), run
