@@ -62,6 +62,16 @@ int unlink(const char *name) {
 local WORKER = [[
 package.path = %q
 talk, frames, uv = require("support.talk"), require("support.frames"), require("luv")
+function hex(text)
+  return (text:gsub(".", function(c) return ("%%02x"):format(c:byte()) end))
+end
+function options_of(session)
+  local function bytes(digits)
+    return (digits:gsub("%%x%%x", function(two) return string.char(tonumber(two, 16)) end))
+  end
+  local id, password = session:match("^(%%x+) (%%x+)$")
+  return { timeout = 60000, id = id and bytes(id), password = id and bytes(password) }
+end
 for line in io.lines() do
   local ok, result = pcall(assert(load(line)))
   io.write(ok and "done " or "failed ", tostring(result), "\n")
@@ -91,14 +101,18 @@ end
 function Worker:attach(path, session)
   return self:run(([[
     link = talk.open(%q)
-    local function bytes(hex) return hex and (hex:gsub("%%x%%x", function(two)
-      return string.char(tonumber(two, 16)) end)) end
-    local s = link:handshake({ timeout = 60000, id = bytes(%s), password = bytes(%s) })
-    local function hex(text) return (text:gsub(".", function(c)
-      return ("%%02x"):format(c:byte()) end)) end
-    return hex(s.id) .. " " .. hex(s.password)]]):format(path,
-    session and ("%q"):format(session:match("^%x+")) or "nil",
-    session and ("%q"):format(session:match("%x+$")) or "nil"))
+    local s = link:handshake(options_of(%q))
+    return hex(s.id) .. " " .. hex(s.password)]]):format(path, session or ""))
+end
+
+-- Asks for a session that there is, and does not wait for the answer.
+function Worker:ask(path, session)
+  return self:run(([[
+    link = talk.open(%q)
+    local options = options_of(%q)
+    link:write(frames.frame(frames.i32(0) .. frames.i64(0) .. frames.i32(options.timeout)
+      .. options.id .. frames.string(options.password) .. "\0"))
+    uv.run("nowait")]]):format(path, session))
 end
 
 function Worker:create(path, flags)
@@ -652,6 +666,20 @@ print(s.recv(1000).decode(), flush=True)
       two.process:kill("sigkill")
       free_of("/two")
       assert.is_false(exists(watcher, "/e"))
+      stop(started)
+    end)
+
+    it("also when it has ended before the helper could look", function()
+      local one, two = worker(), worker()
+      local session = one:attach(dir .. "/sock")
+      one:create("/e")
+      assert.is_true(exists(watcher, "/e", true))
+      started:kill("sigstop")
+      two:ask(dir .. "/sock", session)
+      two.process:kill("sigkill")
+      two.process:finish()
+      started:kill("sigcont")
+      free_of("/e")
       stop(started)
     end)
 
