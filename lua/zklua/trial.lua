@@ -69,7 +69,7 @@ local function clean_up(runtime, before)
     return a.number < b.number
   end)
   for _, task in ipairs(left) do
-    task:cancel("CANCELLED: the test has ended")
+    stop(task, "CANCELLED: the test has ended")
   end
   for _, task in ipairs(left) do
     pcall(task.wait, task, CLEANUP)
