@@ -240,6 +240,13 @@ local CASES = {
   { rule = "expiry", name = "a session that ends too late", doctor = function(list)
     return with(list, expiry(list), function(entry) return { at = entry.at + 4.1 } end)
   end },
+  { rule = "expiry", name = "a session that ends while its client is sure of it",
+    doctor = function(list)
+      local at = expiry(list)
+      return with(list, find(list, "believed", nil, at), function(entry)
+        return at and { to = entry.at + 0.1, session = list[at].session }
+      end)
+    end },
   { rule = "expiry", name = "a session that does not end", doctor = function(list)
     return without(list, expiry(list))
   end },

@@ -36,6 +36,18 @@ local function look_at_server(trial)
   server.timer:set() -- there is a session more to keep time for
 end
 
+-- Until when its client took a session for alive that the server ends by itself.
+local function ask_believers(trial, session)
+  for _, process in ipairs(trial.processes) do
+    local life = process.life
+    if life and life.session == session and not life.gone and process.status == nil then
+      trial.history:note("believed", {
+        who = life.who, session = session, to = life.core:info().valid_until,
+      })
+    end
+  end
+end
+
 -- A last look from every session that is left: whatever it was to be told of comes before.
 local function stay(trial, process, life)
   local scheduler = process.scheduler
@@ -74,9 +86,14 @@ return function(seed, lines)
   local trial = trials.new({ seed = seed, lines = lines })
   local world = trial.world
   trial.history = histories.new(world)
-  trial.tap = taps.attach(trial.server, trial.history, function(server)
-    look_at_log(trial, server)
-  end)
+  trial.tap = taps.attach(trial.server, trial.history, {
+    started = function(server)
+      look_at_log(trial, server)
+    end,
+    expired = function(session)
+      ask_believers(trial, session)
+    end,
+  })
   trial.paths, trial.watched, trial.versions = {}, {}, {} -- what the programs know of each other
   trial.operations = 0
   trial.network.pieces = world:random("core")

@@ -1,5 +1,6 @@
 --- Sessions expire neither early nor late: not before their timeout has passed since the server
---- last heard of them, and at most two ticks after that.
+--- last heard of them, and at most two ticks after that; and never while their client is sure by its
+--- own clock that they live.
 local TICKS = 2
 local ROUNDING = 0.002 -- the server's clocks count whole milliseconds
 
@@ -65,6 +66,9 @@ return function(list)
           return wrong
         end
       end
+    elseif kind == "believed" and not forced[id] and entry.to > now then
+      return ("%s takes session %s for alive until %.3f, and it expired at %.3f"):format(entry.who,
+        id, entry.to, now)
     elseif kind == "forced" then
       forced[id] = true
     elseif session and (kind == "heard" or kind == "granted") then

@@ -6,6 +6,7 @@
 ---   reply   xid, code, a, b, zxid     its end; zxid: of the answer's header, nil: nobody answered
 ---   watch   type, path, kinds, zxid   an event
 ---   state   state, reason, session    of the connection
+---   believed session, to              the server ends it, and it was alive for sure until then
 ---   unwatch path, watch               one watch of this kind less
 ---   over                              the session's client is done
 ---   killed                            the process is gone; nothing of it follows

@@ -9,7 +9,7 @@ Tap.__index = Tap
 
 local M = {}
 
-local AUTH, SMALLEST_HEADER = -4, 16
+local AUTH, CLOSE_SESSION, SMALLEST_HEADER = -4, -11, 16
 
 -- Frames -------------------------------------------------------------------------
 
@@ -78,7 +78,10 @@ end
 function Listening.next_txn(self, core)
   local zxid, payload = core:next_txn()
   if zxid then
-    self.history:note("logged", bytes.txn(payload))
+    local txn = self.history:note("logged", bytes.txn(payload))
+    if txn.type == CLOSE_SESSION and txn.xid == 0 then
+      self.hooks.expired(txn.session)
+    end
   end
   return zxid, payload
 end
@@ -117,11 +120,12 @@ local function listen(self)
 end
 
 --- Listens to `server` from now on, which has to have done nothing yet, and after each start.
----@param on_start fun(server: table)|nil  called when it has started again
-function M.attach(server, history, on_start)
+---@param hooks table  started(server): it has started again; expired(session): it ends this one
+function M.attach(server, history, hooks)
   local self = setmetatable({
     server = server,
     history = history,
+    hooks = hooks,
     sent = {}, -- session -> xid -> zxid of the answer's header
     connections = {},
   }, Tap)
@@ -129,9 +133,7 @@ function M.attach(server, history, on_start)
   function server.start()
     start(server)
     listen(self)
-    if on_start then
-      on_start(server)
-    end
+    hooks.started(server)
   end
   function server.crash()
     crash(server)
