@@ -162,7 +162,7 @@ end
 return function(seed, lines)
   local trial = trials.new({ seed = seed, lines = lines })
   trial.records, trial.rounds, trial.entered = {}, {}, {} -- entered: id -> zxid
-  trial.parties = trial.world:pick("barrier", 2, 7)
+  trial.parties = trial.world:pick("barrier", 3, 8)
   for i = 1, trial.parties do
     trial.rounds[i] = 0
     trial:start("party-" .. i, party(trial, i), { replaced = true })

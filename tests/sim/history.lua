@@ -119,8 +119,8 @@ function M.durable(server)
 end
 
 --- All that a simulated server did: `changes`, in order, each with its type ("created", "changed",
---- "deleted"), path, zxid, session, and the node { data, czxid, mzxid, owner } after it; and `nodes`,
---- what is there at the end.
+--- "deleted"), path, zxid, session, and the node { data, czxid, mzxid, owner } after it; and
+--- `nodes`, what is there at the end.
 ---@param last integer|nil  only what was done up to this zxid
 function M.of(server, last)
   local self = setmetatable({ nodes = {}, changes = {}, count = 0 }, History)
@@ -169,8 +169,8 @@ function History:events(watch)
   return list
 end
 
---- What `path` held, one after the other: a list of { zxid, data or false, mzxid, czxid }. It begins
---- with the node's absence.
+--- What `path` held, one after the other: a list of { zxid, data or false, mzxid, czxid }. It
+--- begins with the node's absence.
 function History:states(path)
   local list = { { zxid = 0, data = false } }
   for _, change in ipairs(self.changes) do

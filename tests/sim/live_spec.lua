@@ -18,7 +18,7 @@ end
 
 describe("a live value", function()
   for _, case in ipairs({ { "a node", "value" }, { "no node" } }) do
-    it(("of %s has not changed when a reconnection finds what was known"):format(case[1]), function()
+    it(("of %s has not changed when it is read again after a gap"):format(case[1]), function()
       run(function(zk, world)
         local c = assert(zk.connect())
         if case[2] then

@@ -61,11 +61,12 @@ end
 -- Looks at `stale` and `age` now; `before` is what the look before this one found.
 local function look(trial, zk, name, c, live, before)
   local now, stale, age = zk.now(), live.stale, live:age()
+  local oldest = before and (before.stale and before.age or 0) + now - before.time + 1e-6
   if not stale and c:state() ~= "connected" then
     fault(trial, name, "not stale while %s", c:state())
   elseif not stale and age ~= 0 then
     fault(trial, name, "not stale, and %g s old", age)
-  elseif stale and before and age > (before.stale and before.age or 0) + now - before.time + 1e-6 then
+  elseif stale and before and age > oldest then
     fault(trial, name, "%g s old, and %g s ago it was %g", age, now - before.time, before.age)
   end
   return { stale = stale, age = age, time = now }
@@ -150,7 +151,8 @@ local function reader(trial)
     local c
     local tasks = {}
     local function connect()
-      c = assert(zk.connect({ timeout = 1000, on_expire = world:random(name) < 0.3 and "stop" or nil }))
+      local stops = world:random(name) < 0.3
+      c = assert(zk.connect({ timeout = 1000, on_expire = stops and "stop" or nil }))
     end
     connect()
     for i = 1, world:pick(name, 1, 2) do
@@ -201,7 +203,8 @@ local function check_record(states, record)
     end
     local before = record[i - 1]
     if not states[at] then
-      return nil, ("saw %s of zxid %s out of turn"):format(tostring(seen.data), tostring(seen.mzxid))
+      return nil, ("saw %s of zxid %s out of turn"):format(tostring(seen.data),
+        tostring(seen.mzxid))
     elseif before and before.mzxid == seen.mzxid then
       return nil, ("was told twice of %s"):format(tostring(seen.data))
     elseif seen.revision <= revision then

@@ -10,13 +10,14 @@ local function whole(number)
   return number and number >= 0 and number < 2 ^ 53 and number % 1 == 0
 end
 
-if not pattern:find("^%w+$") or not package.searchpath("sim." .. pattern .. "_trial", package.path) then
+local module = "sim." .. pattern .. "_trial"
+if not pattern:find("^%w+$") or not package.searchpath(module, package.path) then
   complain(("there is no trial of %q"):format(pattern))
 elseif not whole(seed) or not whole(count) or count < 1 then
   complain("SEED and COUNT are whole numbers")
 end
 
-local trial = require("sim." .. pattern .. "_trial")
+local trial = require(module)
 local single = count == 1
 local failed, virtual, operations = 0, 0, 0
 for i = 0, count - 1 do
@@ -28,7 +29,7 @@ for i = 0, count - 1 do
   end
   if not ok then
     failed = failed + 1
-    message = single and message or message:match("^[^\n]*") -- of an error, the traceback is the story's
+    message = single and message or message:match("^[^\n]*") -- a traceback is part of the story
     print(("%s: tools/sim %s %d"):format(message, pattern, seed + i))
   end
 end

@@ -19,7 +19,8 @@ local function change(trial, c, name)
   local path = PATHS[world:pick(name, 1, #PATHS)]
   local what, limit = world:random(name), { timeout = 2 }
   if what < 0.35 then
-    c:create(path, "", { ephemeral = path:find("/[xc]$") and world:random(name) < 0.3, timeout = 2 })
+    local ephemeral = path:find("/[xc]$") and world:random(name) < 0.3
+    c:create(path, "", { ephemeral = ephemeral, timeout = 2 })
   elseif what < 0.6 then
     c:set(path, tostring(world.time), limit)
   elseif what < 0.8 then
