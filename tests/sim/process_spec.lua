@@ -87,6 +87,54 @@ describe("a simulated process", function()
     end)
   end
 
+  it("calls finalizers when it is asked to, whatever the collector does", function()
+    local world = new_world()
+    local states = {}
+    local process = start(world, "p", function(zk)
+      local c = assert(zk.connect())
+      assert(c:create("/n", "1"))
+      local function state()
+        states[#states + 1] = c._session.life.core:info().watches
+      end
+      assert(c:watch("/n"))
+      collectgarbage() -- this program shares the host's globals: the collector comes by itself
+      collectgarbage()
+      zk.sleep(1)
+      state()
+      zk.sleep(1)
+      state()
+    end)
+    world:run(1.5)
+    process:finalize()
+    world:run(10)
+    assert.equal(0, process.status, process.failure)
+    assert.same({ 1, 0 }, states)
+  end)
+
+  it("collects for itself", function()
+    local world = new_world()
+    local name = os.tmpname()
+    local file = assert(io.open(name, "w"))
+    file:write([[
+      local zk = require "zklua"
+      local c = assert(zk.connect())
+      assert(c:create("/n", "1"))
+      assert(c:watch("/n"))
+      collectgarbage("step")
+      collectgarbage("stop")
+      print(c._session.life.core:info().watches)
+      print(collectgarbage(), collectgarbage("isrunning"))
+      zk.sleep(1)
+      print(c._session.life.core:info().watches, collectgarbage("count") > 0)
+    ]])
+    file:close()
+    local process = processes.start(world, { name = "p", file = name, servers = "10.0.0.1" })
+    os.remove(name)
+    world:run(10)
+    assert.equal("1\n0\ttrue\n0\ttrue\n", process:text(), process.failure)
+    assert.is_true(collectgarbage("isrunning"))
+  end)
+
   it("knows the world's time and its own name", function()
     local world = new_world()
     local seen

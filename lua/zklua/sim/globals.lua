@@ -5,7 +5,7 @@ local code = require "zklua.sim.code"
 local M = {}
 
 local PLAIN = {
-  "_VERSION", "assert", "collectgarbage", "error", "getmetatable", "ipairs", "next", "pairs", "pcall",
+  "_VERSION", "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall",
   "rawequal", "rawget", "rawlen", "rawset", "select", "setmetatable", "tonumber", "tostring", "type",
   "newproxy", "unpack", "warn", "xpcall", "jit",
 }
@@ -145,6 +145,20 @@ local function add_io(env, process)
   end
 end
 
+-- The collector is the host's, and so is what it is set to.
+local function add_collector(env, process)
+  function env.collectgarbage(what)
+    if what == nil or what == "collect" then
+      collectgarbage()
+      collectgarbage() -- what finalizers have left
+      process:finalize()
+    elseif what == "count" then
+      return collectgarbage("count")
+    end
+    return what == "isrunning" or 0
+  end
+end
+
 -- Coroutines of the program count as its tasks do, for the limit of what never waits.
 local function add_coroutines(env, process)
   local create = process.scheduler.create
@@ -194,6 +208,7 @@ function M.new(process, preload)
   add_io(env, process)
   add_random(env, process)
   add_coroutines(env, process)
+  add_collector(env, process)
   preload["zklua.core"] = function()
     return process.core
   end

@@ -1,6 +1,7 @@
 --- A simulated process: a program with globals, modules, clock and sessions of its own. Many of
 --- them live in one Lua state and know nothing of each other but what the network tells.
 local code = require "zklua.sim.code"
+local finalizer = require "zklua.finalizer"
 local globals = require "zklua.sim.globals"
 local schedulers = require "zklua.scheduler.sim"
 local core = require "zklua.core"
@@ -54,6 +55,32 @@ local function run(self, program, arguments)
   self:exit(ok and 0 or 1)
 end
 
+-- The collector comes when it likes, and no two runs alike. So what hangs on a collection waits
+-- until somebody asks for it.
+local function add_finalizer(self)
+  local count, dying = 0, self.dying
+  return function(fn)
+    count = count + 1
+    local number = count
+    return finalizer(function()
+      dying[#dying + 1] = { number = number, fn = fn }
+    end)
+  end
+end
+
+local function finalize(self)
+  local dying = {}
+  for i = #self.dying, 1, -1 do
+    dying[i], self.dying[i] = self.dying[i], nil
+  end
+  table.sort(dying, function(a, b)
+    return a.number < b.number
+  end)
+  for _, entry in ipairs(dying) do
+    pcall(entry.fn)
+  end
+end
+
 ---@param options zklua.sim.process.Options
 function M.start(world, options)
   world.starts = (world.starts or 1) + 1 -- pids are of the world; 1 is the servers'
@@ -65,6 +92,7 @@ function M.start(world, options)
     failure = nil, -- the traceback of what ended it
     status = nil, -- once it has ended: a number, or "killed"
     errors = {}, -- tracebacks of tasks that nobody waited for
+    dying = {}, -- finalizers of what was collected
     on_exit = nil, -- called with the process when it has ended, in whatever way
   }, Process)
   self.core = core.simulate({
@@ -87,6 +115,9 @@ function M.start(world, options)
   self.globals = globals.new(self, {
     zklua = function()
       return self.zk
+    end,
+    ["zklua.finalizer"] = function()
+      return add_finalizer(self)
     end,
   })
   local require_here = self.globals.require
@@ -131,6 +162,19 @@ function Process:sessions()
   end
   table.sort(list)
   return list
+end
+
+--- Calls the finalizers of what has been collected, the oldest first. In a simulation they wait for
+--- this, or for `collectgarbage` in the program: when the collector comes is another matter each
+--- time.
+function Process:finalize()
+  if self.status ~= nil then
+    return
+  elseif self.scheduler.waiting() == "park" then
+    finalize(self)
+  else
+    self.scheduler.daemon(finalize, self)
+  end
 end
 
 --- All that it wrote to a stream.

@@ -63,9 +63,9 @@ function Trial:choose(kinds)
   return chosen[1] and chosen or kinds
 end
 
---- A program that belongs to the trial. When `main(zk, name)` has returned, its work is done, but the
---- process and what it returned, its client, stay until all is over: a node that is left then is left
---- for good. A second result is called when the audit is over, to close what is still open.
+--- A program that belongs to the trial. When `main(zk, name)` has returned, its work is done, but
+--- the process and what it returned, its client, stay until all is over: a node that is left then is
+--- left for good. A second result is called when the audit is over, to close what is still open.
 ---@param name string
 ---@param main fun(zk: table, name: string): any, function|nil
 ---@param options { replaced: boolean|nil }|nil  a new process does the same when this one is killed
@@ -285,6 +285,10 @@ end
 local function leftovers(self)
   collectgarbage()
   collectgarbage()
+  for _, process in ipairs(self.processes) do
+    process:finalize()
+  end
+  self.world:run(self.world.time + 1)
   for _, process in ipairs(self.processes) do
     local left = left_in(process)
     if left then
