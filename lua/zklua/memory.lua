@@ -10,6 +10,7 @@
 ---
 --- What is to happen to a client, `late` or lost, is kept for its owner, whoever connects again and
 --- again: it outlives the connection.
+local in_order = require "zklua.in_order"
 local zkcore = require "zklua.core"
 
 local Memory = {}
@@ -48,7 +49,8 @@ function M.new(scheduler, options)
     log = options and options.log and {} or nil, -- payloads
     secret = options and options.log and zkcore.random_hex(10) or nil,
     streams = {}, -- the server's number of a connection -> stream
-    waiting = {}, -- events of those who want to connect when it serves again
+    waiting = {}, -- events of those who want to connect when it serves again -> number
+    wait_count = 0, -- so far
     troubles = setmetatable({}, { __mode = "k" }), -- owner -> see trouble_of
     event = scheduler.event(),
     armed_for = nil,
@@ -67,7 +69,7 @@ function Memory:start()
     end
     self.core:start()
   end
-  for event in pairs(self.waiting) do
+  for _, event in ipairs(in_order(self.waiting)) do
     event:set()
   end
   self.scheduler.daemon(self.pump, self, self.core)
@@ -161,9 +163,22 @@ function Memory:pause(owner, deadline)
     return
   end
   local event = self.scheduler.event()
-  self.waiting[event] = true
+  self.wait_count = self.wait_count + 1
+  self.waiting[event] = self.wait_count
   event:wait(deadline)
   self.waiting[event] = nil
+end
+
+-- Those that are open, in the order of their numbers.
+local function streams(self)
+  local list = {}
+  for _, stream in pairs(self.streams) do
+    list[#list + 1] = stream
+  end
+  table.sort(list, function(a, b)
+    return a.number < b.number
+  end)
+  return list
 end
 
 --- Changes what is done to the connections of `owner`, those to come too.
@@ -171,7 +186,7 @@ end
 ---@param value number|nil
 function Memory:disturb(owner, kind, value)
   trouble_of(self, owner)[kind] = value
-  for _, stream in pairs(self.streams) do
+  for _, stream in ipairs(streams(self)) do
     if stream.owner == owner then
       stream.readable:set()
     end
@@ -221,7 +236,7 @@ end
 --- Cuts every connection, or those of `owner`, as a network would. Sessions stay.
 ---@param owner table|nil
 function Memory:cut(owner)
-  for _, stream in pairs(self.streams) do
+  for _, stream in ipairs(streams(self)) do
     if not owner or stream.owner == owner then
       stream.trouble.again = true
       stream:cut()
