@@ -150,10 +150,9 @@ local function judge(trial)
       end
     end
   end
-  for _, path in ipairs(history:below(PATH)) do
-    if path ~= PATH .. "/ready" then
-      return nil, ("%s of %s is left"):format(path, history.nodes[path].data)
-    end
+  local left = history:below(PATH)[1]
+  if left then
+    return nil, ("%s is left, of %s"):format(left, history.nodes[left].data)
   end
   return true
 end
