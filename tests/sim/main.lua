@@ -19,10 +19,11 @@ end
 
 local trial = require(module)
 local single = count == 1
-local failed, virtual, operations = 0, 0, 0
+local failed, virtual, operations, hash = 0, 0, 0, 0
 for i = 0, count - 1 do
   local ok, message, run = trial(seed + i, single)
   virtual = virtual + run.world.time
+  hash = run.world.hash
   operations = operations + (run.operations or 0)
   if single then
     print(table.concat(run.world:story(), "\n"))
@@ -36,6 +37,7 @@ end
 local spent = os.clock()
 local rate = operations > 0 and ("; %d operations, %d a second"):format(operations,
   math.floor(operations / spent)) or ""
-print(("%d seeds, %d failed; %.0f s of virtual time in %.1f s%s"):format(count, failed, virtual,
-  spent, rate))
+local trace = single and ("; trace %.0f"):format(hash) or "" -- alike wherever the seed is run
+print(("%d seeds, %d failed; %.0f s of virtual time in %.1f s%s%s"):format(count, failed, virtual,
+  spent, rate, trace))
 os.exit(failed == 0 and 0 or 1)
