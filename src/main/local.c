@@ -188,16 +188,17 @@ static int open_log(const struct helper *helper)
 
 /* --- serving --------------------------------------------------------------------------------- */
 
+/* First the log is stderr, then the starter is told; what is left in it from the last time goes
+ * afterwards, because on a busy disk that may take as long as the rest of a start. */
 static void on_ready(void *user)
 {
     struct helper *helper = user;
-    if (helper->log >= 0) {
-        if (ftruncate(helper->log, 0) == 0) zkl_log_limit(ZKL_LOCAL_LOG_MAX);
-        dup2(helper->log, STDERR_FILENO);
-        close(helper->log);
-        helper->log = -1;
-    }
+    if (helper->log >= 0) dup2(helper->log, STDERR_FILENO);
     say('+');
+    if (helper->log < 0) return;
+    if (ftruncate(helper->log, 0) == 0) zkl_log_limit(ZKL_LOCAL_LOG_MAX);
+    close(helper->log);
+    helper->log = -1;
 }
 
 static int serve(struct helper *helper)
