@@ -1,8 +1,8 @@
 -- A lock: of all the programs that run this, one at a time is inside.
 --
 -- Run it in two or three terminals: `tools/run scripts/lock.lua`. They take turns, first come
--- first served. Stop the one that is inside with Ctrl-C: the next goes in at once. Kill it with
--- `kill -9`: the next goes in when the session of the dead one has expired, after 6 seconds.
+-- first served. Stop the one that is inside with Ctrl-C, or kill it with `kill -9`: the next goes in
+-- at once. With a server on another machine the killed one's session has to expire first.
 -- `tools/run scripts/lock.lua 5 1` stays inside for 5 seconds and comes once.
 local zk = require "zklua"
 

@@ -34,7 +34,8 @@
 ---
 --- | what | value | where it is set |
 --- |---|---|---|
---- | server | 127.0.0.1:2181 | `zk.connect(servers)`, `-s`, `ZKLUA_SERVER` |
+--- | server | `local:` | `zk.connect(servers)`, `-s`, `ZKLUA_SERVER`, rc.lua, /etc/zklua.conf |
+--- | directory of `local:` | `~/.local/state/zklua`, for root `/var/lib/zklua` | `local:DIR`, `XDG_STATE_HOME` |
 --- | port | 2181 | in the server list |
 --- | session timeout | 30 s asked for, the server decides | `session_timeout` |
 --- | timeout of `zk.connect` | the session timeout | `timeout` |
@@ -154,13 +155,20 @@ zk.code = {}
 --- `servers` is "host:port,host:port/chroot", or a list of such; the port may be left out, IPv6
 --- goes in brackets. "memory:" or "memory:/chroot" is a server inside this process, which begins
 --- empty and ends with the program; all who connect to it here share it. For tests, and for tasks
---- of one program: its sessions end only when they are closed.
---- Without it: what the runner was given with `-s`, else `ZKLUA_SERVER`, else 127.0.0.1:2181.
+--- of one program: its sessions end only when they are closed. "local:" or "local:DIR" is this
+--- user's own server on this machine, with its data in DIR: the first program that connects starts
+--- it, it ends by itself after the last, and a session ends at once with its process. It takes no
+--- chroot; `c:at` does the same.
+--- Without `servers`, the first of these that names some: `-s` of the runner, `ZKLUA_SERVER`,
+--- `server = "host:port"` in `$XDG_CONFIG_HOME/zklua/rc.lua` (or `~/.config/zklua/rc.lua`), the same
+--- in `/etc/zklua.conf`; else it is "local:". What is wrong with one of the files raises.
 --- The chroot need not exist: recipes and `c:ensure("/")` make it, other writes get NONODE.
 ---
 --- The message of a TIMEOUT names what stood in the way: a host that does not resolve, a port
---- where nobody listens, a peer that does not speak ZooKeeper. Cancelled, it leaves nothing.
---- Codes: TIMEOUT CANCELLED AUTHFAILED SESSIONEXPIRED (of `session`).
+--- where nobody listens, a peer that does not speak ZooKeeper. NOTCONNECTED comes at once and says
+--- why there is no `local:`: a directory of another user, a server that is stopped or on another
+--- host, no space. Cancelled, it leaves nothing.
+--- Codes: TIMEOUT NOTCONNECTED CANCELLED AUTHFAILED SESSIONEXPIRED (of `session`).
 ---@param servers string|string[]|nil
 ---@param options zklua.ConnectOptions|nil
 ---@return zklua.Client|nil client

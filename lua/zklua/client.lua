@@ -7,6 +7,7 @@ local finalizer = require "zklua.finalizer"
 local nodes = require "zklua.nodes"
 local options_of = require "zklua.options"
 local paths = require "zklua.path"
+local servers_of = require "zklua.servers"
 local sessions = require "zklua.session"
 local transactions = require "zklua.transaction"
 local trees = require "zklua.trees"
@@ -20,7 +21,6 @@ nodes.attach(Client)
 trees.attach(Client)
 
 local SESSION_TIMEOUT_DEFAULT = 30
-local SERVERS_DEFAULT = "127.0.0.1:2181"
 
 local CONNECT = {
   servers = "any", session_timeout = "number", timeout = "number", readonly = "boolean",
@@ -78,8 +78,26 @@ local function reply_max(value)
   return value
 end
 
+-- Endpoints and chroot of `servers`, else of what the runtime, the user or the machine names; and
+-- whether nobody named any.
+local function find_servers(runtime, servers)
+  local machine = runtime.scheduler.machine
+  local source = "servers"
+  if not servers then
+    servers, source = servers_of.find(runtime.servers, machine)
+    if not servers then
+      wrong(source)
+    end
+  end
+  local place, problem = connection.parse(servers, machine)
+  if not place then
+    wrong(source and source .. ": " .. problem or problem)
+  end
+  return place, source == nil
+end
+
 -- The options as session.new takes them.
-local function read_options(servers, options)
+local function read_options(place, options)
   options_of.check(options, CONNECT)
   if options.tls ~= nil then
     wrong("tls is not in this version")
@@ -88,10 +106,6 @@ local function read_options(servers, options)
   end
   check_auth(options.auth)
   check_session(options.session)
-  local place, problem = connection.parse(servers)
-  if not place then
-    wrong("servers: " .. problem)
-  end
   local session_timeout = options.session_timeout or SESSION_TIMEOUT_DEFAULT
   if not (session_timeout >= 0.001 and session_timeout < 2 ^ 31 / 1000) then
     wrong("session_timeout is out of range")
@@ -132,15 +146,17 @@ function Client.connect(runtime, servers, options)
     wrong("options must be a table, not a " .. type(options))
   end
   options = merged(runtime.connect_defaults, options or {})
-  servers = servers or options.servers or runtime.servers or os.getenv("ZKLUA_SERVER")
-    or SERVERS_DEFAULT
-  local settings = read_options(servers, options)
+  local place, unnamed = find_servers(runtime, servers or options.servers)
+  local settings = read_options(place, options)
   runtime:waiter("connect")
   local session = sessions.new(runtime, settings)
   local connected, message, code = session:wait_connected(
     options.timeout or settings.session_timeout)
   if not connected then
     return nil, message, code
+  end
+  if unnamed and runtime.on_local then
+    runtime.on_local(connection.directory(place.endpoints[1]))
   end
   -- A client that nobody can reach any more closes its session. The driver holds the session, so
   -- the guard hangs on what the user holds.

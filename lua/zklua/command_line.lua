@@ -2,8 +2,6 @@
 --- returns is a plan, or a sentence about what is wrong with the line.
 local command_line = {}
 
-command_line.DEFAULT_SERVERS = "127.0.0.1:2181"
-
 command_line.HELP = [[
 usage: zklua [OPTIONS] SCRIPT [ARGS]
        zklua [OPTIONS] run FILE [ARGS]
@@ -13,14 +11,16 @@ usage: zklua [OPTIONS] SCRIPT [ARGS]
 Runs a Lua program that works with ZooKeeper. SCRIPT is a name with a '/' or ending in
 '.lua', or '-' for standard input; `run` takes any file. `require "zklua"` is the library.
 
-  -s SERVERS    where zk.connect() connects: host:port,host:port/chroot
+  -s SERVERS    where zk.connect() connects: host:port,host:port/chroot, or local:DIR
   -e CODE       runs CODE, where `zk` is the library; may be repeated
   -timeout MS   session timeout to ask for, in milliseconds
   -r            accepts a server that can only read
   --help        this text
   --version     the version
 
--server is another name for -s. Without it ZKLUA_SERVER counts, then 127.0.0.1:2181.
+-server is another name for -s. Without it ZKLUA_SERVER counts, then `server = "host:port"` in
+~/.config/zklua/rc.lua, then in /etc/zklua.conf. Where nothing names a server it is local:, this
+user's own on this machine, which is started when it is needed and ends by itself.
 
 Exit status: 0 success, 1 the program failed, 2 wrong usage, 3 no server could be reached.
 SIGINT and SIGTERM end the program after it has cleaned up; a second one ends it at once.
@@ -28,7 +28,7 @@ SIGINT and SIGTERM end the program after it has cleaned up; a second one ends it
 
 ---@class zklua.CommandLine
 ---@field action "script"|"code"|"help"|"version"
----@field servers string
+---@field servers string|nil  as named on the line
 ---@field session_timeout number|nil  seconds
 ---@field readonly boolean|nil
 ---@field file string|nil   of a script; "-" is standard input
@@ -110,18 +110,13 @@ end
 
 --- Reads `words`, where words[0] is the name we were called by.
 ---@param words table<integer, string>
----@param environment_servers string|nil  ZKLUA_SERVER; an empty one counts as none
 ---@return zklua.CommandLine|nil plan
 ---@return string|nil message
-function command_line.read(words, environment_servers)
+function command_line.read(words)
   local plan = {}
   local first, message = read_options(plan, words)
   if not first then
     return nil, message
-  end
-  if not plan.servers then
-    local named = environment_servers ~= nil and environment_servers ~= ""
-    plan.servers = named and environment_servers or command_line.DEFAULT_SERVERS
   end
   if plan.action then
     return plan

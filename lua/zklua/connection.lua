@@ -1,12 +1,20 @@
---- Reads a connect string: "host:port,host:port/chroot", or "memory:/chroot", the server inside
---- this process, or "memory:1" and so on, those that zk.server made. The port is 2181 unless given, an IPv6 address stands in brackets, the first slash
---- begins the chroot.
+--- Reads a connect string:
+---
+---   host:port,host:port/chroot   servers; the port is 2181 unless given, an IPv6 address stands in
+---                                brackets, the first slash begins the chroot
+---   local:  local:DIR            this user's own server on this machine; all after the colon is the
+---                                directory (zklua/local_server.lua)
+---   memory:/chroot               the server inside this process; "memory:1" and so on are those
+---                                that zk.server made
 local core = require "zklua.core"
 
 local connection = {}
 
 --- The endpoint of the server inside this process, and what those of others begin with.
 connection.MEMORY = "memory:"
+
+--- This user's server on this machine, and what the endpoints of such begin with.
+connection.LOCAL = "local:"
 
 local PORT_DEFAULT = 2181
 local ENDPOINTS_MAX = 1024
@@ -49,20 +57,57 @@ function connection.is_memory(endpoint)
   return endpoint:find("^memory:%d*$") ~= nil
 end
 
+--- Whether an endpoint is this user's server on this machine.
+function connection.is_local(endpoint)
+  return endpoint:sub(1, #connection.LOCAL) == connection.LOCAL
+end
+
+--- The directory of such an endpoint, as parse writes it: from the root on.
+function connection.directory(endpoint)
+  return endpoint:sub(#connection.LOCAL + 1)
+end
+
+-- The endpoint of "local:" .. directory; or nil and what is wrong.
+local function read_local(directory, machine)
+  if not machine then
+    return nil, "local: starts a server, and this host cannot start processes; name a server"
+  elseif directory:find("^,") then
+    return nil, "local: stands alone, and no other server beside it"
+  elseif directory:find("\0", 1, true) then
+    return nil, "local: the name of a directory has no zero byte"
+  end
+  local problem
+  if directory == "" then
+    directory, problem = machine.state_directory()
+  else
+    directory = machine.absolute(directory)
+  end
+  if not directory then
+    return nil, "local: " .. problem
+  end
+  -- One directory, one spelling: tasks of a program that name it share what they start.
+  directory = directory:gsub("/%./", "/"):gsub("//+", "/"):gsub("(.)/%.?$", "%1")
+  return connection.LOCAL .. directory
+end
+
 --- { endpoints = { "host:port", ... }, chroot = "/app" or nil }; or nil and what is wrong.
 ---@param servers string|string[]
-function connection.parse(servers)
+---@param machine table|nil  a scheduler's: without it there is no local:
+function connection.parse(servers, machine)
   if type(servers) == "table" then
     servers = table.concat(servers, ",")
   end
   if type(servers) ~= "string" then
     return nil, "servers must be a string, not " .. type(servers)
   end
+  local directory = servers:match("^%s*local:(.*)$")
+  if directory then
+    local endpoint, message = read_local(directory, machine)
+    return endpoint and { endpoints = { endpoint } }, message
+  end
   local hosts, place = trim(servers):match("^([^/]*)(/?.*)$")
   local chroot, problem = read_chroot(place)
-  if hosts == "local:" then
-    return nil, "local: is not in this version; name a server as host:port"
-  elseif problem then
+  if problem then
     return nil, problem
   elseif connection.is_memory(hosts) then
     return { endpoints = { hosts }, chroot = chroot }

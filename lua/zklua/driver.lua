@@ -8,6 +8,7 @@
 --- which waits in the socket counts before the core judges the silence.
 local connection = require "zklua.connection"
 local finalizer = require "zklua.finalizer"
+local local_servers = require "zklua.local_server"
 
 local Driver = {}
 Driver.__index = Driver
@@ -22,6 +23,9 @@ local BULK_SHARE = 16 -- a turn that answered less than this part of what waits 
 local GATHER = 0.001 -- seconds; a small part of the time that BULK_MIN requests take a server
 
 local LAST_WORDS = 0.2 -- seconds that the end of a process waits for the server to end the session
+
+local QUICK_ATTEMPTS, QUICK_PAUSE = 10, 0.01 -- to reach a server of this machine
+local LOOK_AFTER = 0.3 -- seconds that a server of this machine may be silent before it is looked at
 
 --- What people read about links that the core gave up.
 local REASONS = {
@@ -46,6 +50,7 @@ function M.new(runtime, core, endpoints, timeout, handler)
     attempts = {}, -- endpoint -> how often it was tried
     failures = {}, -- endpoint -> why it did not answer last time
     event = runtime.scheduler.event(),
+    quick = QUICK_ATTEMPTS, -- that are left until a session is granted
     output = nil, -- the writer's event while there is a link
     poked = false,
     ended = false,
@@ -97,6 +102,7 @@ local function take_events(self)
     elseif kind == "state" then
       if a == "connected" or a == "readonly" then
         self.failures = {}
+        self.quick = QUICK_ATTEMPTS
       end
       handler:state(a, b, c)
     elseif kind == "end" then
@@ -199,6 +205,9 @@ end
 
 -- Addresses are asked for anew at every attempt; each attempt begins with the next of them.
 local function connect(self, link, deadline)
+  if connection.is_local(link.endpoint) then
+    return local_servers.of(self.runtime, link.endpoint):connect(deadline)
+  end
   if connection.is_memory(link.endpoint) then
     local server = self.runtime:memory(link.endpoint)
     if not server then
@@ -259,7 +268,7 @@ function Driver:open(link, not_before)
   if self.links[number] ~= link then
     return
   end
-  local stream, message = connect(self, link, scheduler.now() + self.timeout)
+  local stream, message, code = connect(self, link, scheduler.now() + self.timeout)
   if self.links[number] ~= link then
     if stream then
       stream:close()
@@ -269,6 +278,9 @@ function Driver:open(link, not_before)
   if not stream then
     self.failures[link.endpoint] = message
     link.failure = message
+    if code == "HOPELESS" then
+      self.handler:hopeless(link.endpoint, message)
+    end
     core:disconnected(number)
     self.event:set()
     return
@@ -279,8 +291,27 @@ function Driver:open(link, not_before)
   core:connected(number)
   self.output = link.output
   scheduler.daemon(self.write, self, link)
+  if connection.is_local(link.endpoint) then
+    scheduler.daemon(self.look_at_local, self, link)
+  end
   self.event:set()
   self:read(link)
+end
+
+-- A process that is stopped lets everybody in, and answers nobody.
+function Driver:look_at_local(link)
+  local server = local_servers.of(self.runtime, link.endpoint)
+  while true do
+    self.scheduler.sleep(LOOK_AFTER)
+    if self.links[link.number] ~= link or self.handler.connected then
+      return
+    end
+    local why = server:stopped()
+    if why then
+      link.failure = why
+      self.handler:hopeless(link.endpoint, why)
+    end
+  end
 end
 
 local function lost(self, link, message)

@@ -136,6 +136,11 @@ function Lifetime:ended()
   self.session:life_over(self)
 end
 
+--- An endpoint cannot be reached, and will not be by waiting.
+function Lifetime:hopeless(endpoint, why)
+  self.session:life_hopeless(self, endpoint .. ": " .. why)
+end
+
 function Lifetime:forked() -- luacheck: ignore self
   return zkcore.forked()
 end

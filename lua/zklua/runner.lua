@@ -90,10 +90,13 @@ local Run = {}
 Run.__index = Run
 
 local function new_run(host, plan)
-  local self = setmetatable({ host = host, failed = false }, Run)
+  local self = setmetatable({ host = host, failed = false, local_told = false }, Run)
   self.runtime = require("zklua.runtime").new({
     servers = plan.servers,
     connect = { session_timeout = plan.session_timeout, readonly = plan.readonly },
+    on_local = function(directory)
+      self:tell_local(directory)
+    end,
     on_error = function(message, trace, task)
       self:task_failed(message, trace, task)
     end,
@@ -110,6 +113,14 @@ function Run:task_failed(message, trace, task)
   end
   self.failed = true
   complain(("task %s: %s"):format(task and task:label() or "?", trim(trace or describe(message))))
+end
+
+-- A lock on this machine alone may not be what somebody means who names no server.
+function Run:tell_local(directory)
+  if not self.local_told then
+    self.local_told = true
+    complain("no server named, so this machine's own: local: in " .. directory)
+  end
 end
 
 -- From now on the executable is told of each turn of the loop, and interrupts what stops it.
@@ -234,7 +245,7 @@ end
 ---@param words table<integer, string>  the command line, with the executable's name at 0
 ---@return integer status
 function runner.main(host, words)
-  local plan, message = command_line.read(words, os.getenv("ZKLUA_SERVER"))
+  local plan, message = command_line.read(words)
   if not plan then
     complain(message .. " (zklua --help tells more)")
     return USAGE

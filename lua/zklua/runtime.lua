@@ -21,6 +21,7 @@ local M = {}
 ---@field log fun(level: string, message: string)|nil  "info", "warning", "error"
 ---@field servers string|nil  where zk.connect() goes when it names no server
 ---@field connect table|nil  defaults for the options of zk.connect
+---@field on_local fun(directory: string)|nil  a connection to local: was made, which nobody named
 
 ---@param options zklua.runtime.Options|nil
 function M.new(options)
@@ -35,6 +36,8 @@ function M.new(options)
     sessions = {}, -- those that are open -> number
     session_count = 0, -- so far
     memories = {}, -- endpoint -> server inside this process
+    local_servers = {}, -- endpoint -> what reaches this user's server
+    on_local = options.on_local,
     private_count = 0,
   }, Runtime)
   self.scheduler = options.scheduler

@@ -103,6 +103,9 @@ function Session:wait_connected(timeout)
       else
         message = ("%s: the session %s cannot be used any more"):format(code, self.life.id or "")
       end
+    elseif self.hopeless then
+      code, message = "NOTCONNECTED", "NOTCONNECTED: " .. self.hopeless
+      runtime.unreachable = message
     else
       message, code = task:interrupted()
       if not code and runtime:now() >= deadline then
@@ -258,6 +261,20 @@ function Session:life_state(life, name, reason, detail)
     self.runtime:watch_stalls()
   end
   set_state(self, name, reason, detail)
+end
+
+--- No server is to be had: who waits for the first connection need not wait, and others are told
+--- what is wrong.
+function Session:life_hopeless(life, why)
+  if life ~= self.life then
+    return
+  elseif self.waiting and not self.was_connected then
+    self.hopeless = why
+    self.waiting.wake:set()
+  elseif self.told ~= why then
+    self.told = why
+    self:log("warning", why)
+  end
 end
 
 function Session:life_over(life)

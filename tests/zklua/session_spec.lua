@@ -155,7 +155,7 @@ describe("a session", function()
       { "host:port", "a:b" },
       { "0 is not a port", "a:0" },
       { "brackets", "::1" },
-      { "not in this version", "local:" },
+      { "local: stands alone", "local:,a:1" },
       { "chroot", "a/b//c" },
       { "tls is not in this version", "a", { tls = {} } },
       { "unknown option", "a", { sesion_timeout = 1 } },

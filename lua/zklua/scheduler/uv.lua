@@ -15,6 +15,7 @@
 local uv = require "luv"
 local core = require "zklua.core"
 local finalizer = require "zklua.finalizer"
+local machine = require "zklua.scheduler.uv_machine"
 local timers = require "zklua.scheduler.timers"
 local net = require "zklua.scheduler.uv_net"
 local process = require "zklua.scheduler.uv_process"
@@ -385,6 +386,7 @@ local function new(options)
   scheduler.now = now
   net.attach(scheduler)
   process.attach(scheduler)
+  machine.attach(scheduler)
   return scheduler
 end
 

@@ -1,4 +1,5 @@
---- Names and streams of the uv scheduler.
+--- Names and streams of the uv scheduler. An endpoint is an address and a port, or a Unix socket:
+--- `{ pipe = PATH }`, of any length; "FULL" is one where too many wait to be let in.
 local uv = require "luv"
 local core = require "zklua.core"
 
@@ -18,6 +19,8 @@ local SENTENCES = {
   EADDRNOTAVAIL = "address not available",
   EACCES = "not permitted",
   EPERM = "not permitted",
+  EAGAIN = "too many wait to be let in",
+  ENOENT = "nobody serves there",
   EMFILE = "too many open files",
   ENFILE = "too many open files",
   EPIPE = "closed by the peer",
@@ -112,7 +115,7 @@ function Stream:close()
   end
 end
 
-local function new_stream(scheduler, handle)
+local function new_stream(scheduler, handle, is_pipe)
   local self = setmetatable({
     scheduler = scheduler,
     handle = handle,
@@ -140,10 +143,27 @@ local function new_stream(scheduler, handle)
     self.readable:set()
     leave()
   end
-  uv.tcp_nodelay(handle, true)
+  if not is_pipe then
+    uv.tcp_nodelay(handle, true)
+  end
   uv.unref(handle)
   uv.read_start(handle, self.on_read)
   return self
+end
+
+-- A socket's name has at most 107 bytes; libuv cuts a longer one without a word. So the directory
+-- is opened, "/." for what is none, and goes by its number. As tcp_connect does: a request, or nil
+-- and why not.
+local function connect_pipe(handle, path, done)
+  local directory, name = path:match("^(.*)/([^/]+)$")
+  local fd, err = uv.fs_open(directory .. "/.", "r", 0)
+  if not fd then
+    return nil, err
+  end
+  local request
+  request, err = uv.pipe_connect(handle, ("/proc/self/fd/%d/%s"):format(fd, name), done)
+  uv.fs_close(fd) -- libuv has called connect() already
+  return request, err
 end
 
 --- Adds `resolve` and `connect` to a uv scheduler.
@@ -182,14 +202,21 @@ function M.attach(scheduler)
   function scheduler.connect(endpoint, deadline, tls)
     assert(not tls, "tls is not in this version")
     local done = scheduler.event()
-    local handle = uv.new_tcp()
     local failure
-    local ok, request, err = pcall(uv.tcp_connect, handle, endpoint.host, endpoint.port, function(e)
+    local function connected(err)
       scheduler._enter()
-      failure = e
+      failure = err
       done:set()
       scheduler._leave()
-    end)
+    end
+    local handle, ok, request, err
+    if endpoint.pipe then
+      handle = uv.new_pipe(false)
+      ok, request, err = pcall(connect_pipe, handle, endpoint.pipe, connected)
+    else
+      handle = uv.new_tcp()
+      ok, request, err = pcall(uv.tcp_connect, handle, endpoint.host, endpoint.port, connected)
+    end
     if not ok or not request then
       scheduler._close(handle)
       return nil, sentence(not ok and request or err), "CONNECT"
@@ -199,9 +226,9 @@ function M.attach(scheduler)
       return nil, "no answer", "TIMEOUT"
     elseif failure then
       scheduler._close(handle)
-      return nil, sentence(failure), "CONNECT"
+      return nil, sentence(failure), failure:find("^EAGAIN") and "FULL" or "CONNECT"
     end
-    return new_stream(scheduler, handle)
+    return new_stream(scheduler, handle, endpoint.pipe)
   end
 end
 
