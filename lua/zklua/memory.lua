@@ -152,9 +152,9 @@ local function trouble_of(self, owner)
   return trouble
 end
 
---- The pause of `owner` before it connects, at most until `deadline`: none after what was done to it
---- here, where it would only make tests slow, and none once a stopped server serves again. When the
---- server itself ended the connection the pause is needed, as with any server: of two who have one
+--- The pause of `owner` before it connects, at most until `deadline`: none after what was done to
+--- it here, where it would only make tests slow, and none once a stopped server serves again. When
+--- the server itself ended the connection the pause is needed, as with any server: of two who have one
 --- session each would send the other away for ever.
 function Memory:pause(owner, deadline)
   local trouble = trouble_of(self, owner)
@@ -283,8 +283,8 @@ end
 
 -- What arrives of `bytes`, now: nil when nothing does.
 local function arriving(self, bytes)
-  local began = self.memory.scheduler.now()
-  while self.trouble.late and self.number do
+  local began = self.trouble.late and self.memory.scheduler.now()
+  while began and self.trouble.late and self.number do
     local due = began + self.trouble.late
     if self.memory.scheduler.now() >= due then
       break

@@ -24,7 +24,7 @@ function M.new(runtime, given)
     _runtime = runtime,
     _memory = memory,
     _running = true,
-    _clients = setmetatable({}, { __mode = "k" }), -- session -> client, see Server:client
+    _clients = {}, -- session -> client, see Server:client
   }, Server)
 end
 
@@ -74,6 +74,9 @@ function Server:client(given)
     given = quiet(given)
   end
   local client, message, code = Client.connect(self._runtime, self.connect_string, given)
+  for session in pairs(self._clients) do
+    self._clients[session] = not session.closed and self._clients[session] or nil
+  end
   if client then
     self._clients[client._session] = client
   end

@@ -1,5 +1,5 @@
 -- Programs that do several things at a time, and programs whose session has bad luck.
-local program, later = require("api.program")(it, pending)
+local program = require("api.program")(it, pending)
 local apache = require("support.apache")
 
 -- Ends a client's session as an expiry would: another connection to the same session closes it.
@@ -197,31 +197,35 @@ describe("a program", function()
     assert(c:close())
   end)
 
-  later("is tested against an expiry without a server", "zk.server, zk.test", function(_, zk)
-    describe("job lock", function()
-      local server, a, b
-      before_each(function()
-        server = zk.server()
-        a, b = server:client(), server:client()
-      end)
-      after_each(function() server:stop() end)
-
-      it("passes on when the holder's session dies", zk.test(function()
-        local held = assert(a:lock("/l"):acquire())
-        server:expire(a)
-        assert.is_false(held:valid())
-        assert(b:lock("/l"):acquire({ wait = 1 }))
-      end))
-    end)
-  end)
-
-  later("is tested against a lost reply", "zk.server", function(_, zk)
+  program("is tested against a lost reply", function(_, zk)
     local server = zk.server()
-    local c = server:client()
+    local c = assert(server:client())
     server:drop_reply(c, 1)
     local held = assert(c:lock("/l"):acquire()) -- found again, not taken twice
     assert.equal(1, #assert(c:children("/l")))
     assert(held:release())
-    server:stop()
+    server:close()
   end)
+end)
+
+describe("a job lock", function()
+  local zk = require("zklua")
+  local server, a, b
+
+  before_each(function()
+    server = zk.server()
+    a, b = assert(server:client()), assert(server:client())
+  end)
+
+  after_each(function()
+    server:close()
+  end)
+
+  it("passes on when the holder's session dies", zk.test(function()
+    local held = assert(a:lock("/l"):acquire())
+    server:expire(a)
+    assert.is_true(held.lost:wait(5))
+    assert.is_false(held:valid())
+    assert(b:lock("/l"):acquire({ wait = 1 }))
+  end))
 end)

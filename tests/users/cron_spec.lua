@@ -183,7 +183,7 @@ describe("cron", function()
     assert.equal(3, start(c, "a", 3):wait(5))
   end))
 
-  it("waits in line when it is not its turn, and leaves the line when it is cancelled", zk.test(function()
+  it("waits in line, and leaves it when it is cancelled", zk.test(function()
     local a, b = machine("a"), machine("b")
     local first = start(a, "a", 1000)
     repeat assert(zk.sleep(0.001)) until #runs > 0

@@ -35,8 +35,8 @@ local function handle(item, deliver, attempts, attempts_max)
   return false
 end
 
---- Delivers letters until none has come for `options.idle` seconds, and returns how many this worker
---- has delivered. deliver(text, item) returns true, or false and a reason, or raises.
+--- Delivers letters until none has come for `options.idle` seconds, and returns how many this
+--- worker has delivered. deliver(text, item) returns true, or false and a reason, or raises.
 function mailer.work(c, deliver, options)
   assert(type(deliver) == "function", "deliver must be a function")
   local queue, attempts, count = c:queue(PATH), {}, 0

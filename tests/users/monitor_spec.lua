@@ -89,10 +89,12 @@ describe("the monitor", function()
 
   it("tells of a machine whose session expired, and that is back", zk.test(function()
     local c = assert(server:client())
-    machine("a", 10, c)
+    local a = machine("a", 10, c)
     start()
     server:expire(c)
     heard("a has gone", "a is back")
+    assert(a:set("20"))
+    heard("a has gone", "a is back") -- and not once more
   end))
 
   it("tells of nonsense", zk.test(function()

@@ -261,11 +261,18 @@ describe("zk.server", function()
       server:expire(c)
     end, "is stopped" },
     { "client options that are none", function(server) server:client("x") end, "options" },
-    { "a strange count", function(server) server:drop_reply(assert(server:client()), 0) end, "count" },
-    { "strange seconds", function(server) server:delay(assert(server:client()), -1) end, "seconds" },
+    { "a strange count", function(server)
+      server:drop_reply(assert(server:client()), 0)
+    end, "count" },
+    { "strange seconds", function(server)
+      server:delay(assert(server:client()), -1)
+    end, "seconds" },
     { "a second start", function(server) server:start() end, "is running" },
     { "a second stop", function(server) server:stop() server:stop() end, "is stopped" },
-    { "anything once it is closed", function(server) server:close() server:stop() end, "is closed" },
+    { "anything once it is closed", function(server)
+      server:close()
+      server:stop()
+    end, "is closed" },
   }) do
     it("refuses " .. case[1] .. " where the mistake is", zk.test(function()
       local ok, message = pcall(case[2], zk.server())
