@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <uv.h>
@@ -17,7 +18,7 @@ static struct {
     unsigned long long dropped;
     time_t chatter_second;
     int chatter_count;
-    size_t size, size_max; /* 0: none */
+    size_t size_max; /* of the file that it is, 0: none */
 } state;
 
 static void init_state(void)
@@ -36,7 +37,6 @@ void zkl_log_limit(size_t size)
 {
     lock_state();
     state.size_max = size;
-    state.size = 0;
     uv_mutex_unlock(&state.mutex);
 }
 
@@ -66,14 +66,14 @@ static void put(const struct timespec *time, enum zkl_log_level level, const cha
     int more = snprintf(line + size, sizeof line - size, ".%03ldZ %s %s\n",
                         time->tv_nsec / 1000000, names[level], text);
     ssize_t written = write(STDERR_FILENO, line, size + (size_t)more);
-    if (written > 0) state.size += (size_t)written; /* there is nobody else to tell of a failure */
+    (void)written; /* there is nobody else to tell */
 }
 
 static void keep_limit(const struct timespec *time)
 {
-    if (state.size_max == 0 || state.size <= state.size_max) return;
-    if (ftruncate(STDERR_FILENO, 0) != 0) return;
-    state.size = 0;
+    struct stat file;
+    if (state.size_max == 0 || fstat(STDERR_FILENO, &file) != 0) return;
+    if (file.st_size < (off_t)state.size_max || ftruncate(STDERR_FILENO, 0) != 0) return;
     put(time, ZKL_LOG_INFO, "begun anew: the log had grown to its limit");
 }
 

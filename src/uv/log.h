@@ -18,8 +18,8 @@ enum zkl_log_level {
 #define ZKL_LOG_CHATTER_PER_S 100
 #define ZKL_LOG_LINE_MAX 2048 /* the rest of a longer text is cut */
 
-/* Standard error is a file that is appended to: when more than `size` bytes were written from here
- * on it is emptied. */
+/* Standard error is a file that is appended to: from now on it is emptied before a line when it has
+ * `size` bytes or more. */
 void zkl_log_limit(size_t size);
 
 __attribute__((format(printf, 2, 3)))
