@@ -371,7 +371,7 @@ local CASES = {
     end },
 }
 
-describe("the rules of the core", function()
+describe("the rules of the core #once", function()
   local lists = {}
 
   -- A fresh copy of what happened with a seed.
@@ -452,7 +452,7 @@ local function tell()
   return story
 end
 
-describe("a watch over a reconnection", function()
+describe("a watch over a reconnection #once", function()
   local function meanwhile(told)
     local story = tell()
     story.connect("a")

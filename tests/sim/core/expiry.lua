@@ -1,6 +1,6 @@
 --- Sessions expire neither early nor late: not before their timeout has passed since the server
---- last heard of them, and at most two ticks after that; and never while their client is sure by its
---- own clock that they live.
+--- last heard of them, and at most two ticks after that; and never while their client is sure by
+--- its own clock that they live.
 local TICKS = 2
 local ROUNDING = 0.002 -- the server's clocks count whole milliseconds
 
