@@ -197,8 +197,9 @@ local function finish(item, more)
     local done, message, code, index = transaction:commit(limit)
     if own.PASSING[code] then
       done, message, code = own.pause(client)
-      if done and client:sync(item.path, limit) and client:exists(item.path, limit) == false then
-        item:_end() -- it went in our transaction, or in another's after us
+      if done and client:sync(item.path, limit) and client:exists(item.path, limit) == false
+        and client:lifetime() == item._node.life then
+        item:_end() -- our claim has kept it from everybody else: it went in our transaction
         return true
       end
     elseif done then
