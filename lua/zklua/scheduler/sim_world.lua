@@ -16,6 +16,8 @@ local M = {}
 
 --- Text that is kept of a trace, so that a failure can be told as a story; older lines go.
 local LINES_MAX = 10000
+--- The width of the column that says who, at most.
+local WHO_MAX = 28
 
 --- Events at one instant: more are a circle that lets no time pass.
 local INSTANT_MAX = 1000000
@@ -163,19 +165,40 @@ end
 ---@param what string  text or bytes
 function World:trace(who, what)
   self.hash = core.mix(self.hash, who .. "\0" .. what, math.floor(self.time * 1e6 + 0.5))
+  self:note(who, what)
+end
+
+--- The same for the story alone, where one is kept: what happens is no other with it.
+function World:note(who, what)
   local lines = self.lines
   if lines then
     self.line_count = self.line_count + 1
-    lines[self.line_count] = ("%12.6f  %-10s %s"):format(self.time, who, what)
+    lines[self.line_count] = { self.time, who, what }
     lines[self.line_count - LINES_MAX] = nil
   end
 end
 
---- The lines that were kept, the oldest first.
+local function printable(what)
+  return (what:gsub("\n+$", ""):gsub("[^\t\n\32-\126\128-\255]", function(byte)
+    return ("\\x%02x"):format(byte:byte())
+  end))
+end
+
+--- The lines that were kept, the oldest first: time, who, what. What has several lines goes on below
+--- itself.
 function World:story()
-  local story = {}
-  for i = math.max(1, self.line_count - LINES_MAX + 1), self.line_count do
-    story[#story + 1] = self.lines[i]
+  local first = math.max(1, self.line_count - LINES_MAX + 1)
+  local width, story = 10, {}
+  for i = first, self.line_count do
+    width = math.max(width, #self.lines[i][2])
+  end
+  width = math.min(width, WHO_MAX)
+  local margin = (" "):rep(12 + 2 + width + 1)
+  local format = "%12.6f  %-" .. width .. "s %s"
+  for i = first, self.line_count do
+    local line = self.lines[i]
+    story[#story + 1] = format:format(line[1], line[2],
+      (printable(line[3]):gsub("\n", "\n" .. margin)))
   end
   return story
 end

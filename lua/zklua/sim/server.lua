@@ -5,6 +5,7 @@
 --- a log survive a crash is the store's own affair, and tested there.)
 local nets = require "zklua.scheduler.sim_net"
 local schedulers = require "zklua.scheduler.sim"
+local taps = require "zklua.sim.tap"
 local core = require "zklua.core"
 
 if jit then -- luacheck: ignore
@@ -93,6 +94,9 @@ local function read(self, connection)
       if not bytes then
         return close(self, connection)
       elseif connection.number then
+        if connection.tap then
+          connection.tap:feed(bytes)
+        end
         self.core:feed(connection.number, bytes)
         work(self)
       end
@@ -109,6 +113,9 @@ local function write(self, connection)
     end
     local bytes = self.core:output(connection.number)
     if bytes then
+      if connection.tap then
+        connection.tap:output(bytes)
+      end
       if not connection.stream:write(bytes) then
         return close(self, connection)
       end
@@ -143,6 +150,7 @@ local function accept(self, stream)
     reads = true,
     more = scheduler.event(),
     readable = scheduler.event(),
+    tap = self.world.lines and taps.new(self.world, stream.peer.owner),
   }
   self.connections[number] = connection
   scheduler.daemon(read, self, connection)
