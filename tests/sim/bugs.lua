@@ -2,21 +2,21 @@
 ---
 --- { name, what = in one sentence, { file, from = old text, to = new text }, ...,
 ---   trial = the pattern whose trial finds it, from = where a short search begins (see bugs_spec.lua);
----   or matrix = the scenario and fault = the kind of the matrix of waits that find it;
+---   and/or matrix = the scenario and fault = the kind of the matrix of waits that find it;
 ---   or unseen = why nothing of this finds it }
 ---
---- `tools/bugs` shows and tries them; tests/sim/README.md has the table of what was found when.
+--- `tools/bugs` shows and tries them; README.md has the table of what was found when.
 return {
   -- Contending ------------------------------------------------------------------------------------
   {
-    name = "no-search", trial = "queue",
+    name = "no-search", trial = "queue", matrix = "lock", fault = "lost_after",
     what = "after a lost reply nobody looks whether the node is there",
     { file = "lua/zklua/own.lua",
       from = "    if node.unsure then\n      local found, message, code = own.find(client, node.life",
       to = "    if false then\n      local found, message, code = own.find(client, node.life" },
   },
   {
-    name = "release-by-prefix", trial = "lock",
+    name = "release-by-prefix", trial = "lock", matrix = "lock", fault = "cancelled",
     what = "who gives up his place deletes every node that looks like one",
     { file = "lua/zklua/own.lua",
       from = "    if name:sub(1, #id) == id then",
@@ -26,7 +26,7 @@ return {
       to = "      elseif stat then\n        found[" },
   },
   {
-    name = "gives-up-cleaning", trial = "lock",
+    name = "gives-up-cleaning", trial = "lock", from = 20,
     what = "a clean-up that finds no connection in time is not tried again",
     { file = "lua/zklua/own.lua",
       from = 'return PASSING[code] or code == "TIMEOUT" or code == "NOTCONNECTED"',
@@ -92,7 +92,7 @@ return {
       to = "  if false then\n    lose(held, SESSION_ENDED) -- nothing" },
   },
   {
-    name = "leads-on", trial = "election",
+    name = "leads-on", trial = "election", matrix = "lock", fault = "expired",
     what = "a leader whose session has ended is not told, and its writes go on without a check",
     { file = "lua/zklua/holder.lua",
       from = "local function lose(held, reason)\n  if held._over then",
@@ -111,7 +111,7 @@ return {
       to = "  item.data, item.path, item._claims = read.data, path, self\n  self._client:delete(path)\n" },
   },
   {
-    name = "adopts-foreign", trial = "queue",
+    name = "adopts-foreign", trial = "queue", from = 35,
     what = "after a lost reply another worker's claim of the same name counts as one's own",
     { file = "lua/zklua/recipes/claim.lua",
       from = "    return data == claim.proof and stat.ephemeral_owner == claim.life.id",
@@ -138,7 +138,7 @@ return {
       from = "  elseif ready and ready.czxid > self._node.czxid then", to = "  elseif ready then" },
   },
   {
-    name = "not-made-again", trial = "member",
+    name = "not-made-again", trial = "member", matrix = "member", fault = "expired",
     what = "a member is not made again on a new session",
     { file = "lua/zklua/recipes/member.lua",
       from = "      made, _, code = make(self, arguments.deadline(client))\n",
@@ -153,14 +153,12 @@ return {
       to = "      elseif false then" },
   },
   {
-    name = "old-data-made-again", trial = "member",
+    name = "old-data-made-again", trial = "member", matrix = "member", fault = "expired",
     what = "a member is made again with the data that it had first",
     { file = "lua/zklua/recipes/member.lua",
-      from = "  arguments.string(data, \"data\")\n  self._data = data\n  local client",
-      to = "  arguments.string(data, \"data\")\n  local client" },
+      from = "_data = data, _owners", to = "_data = data, _first = data, _owners" },
     { file = "lua/zklua/recipes/member.lua",
-      from = "stat, message, code = client:set(path, self._data, { version = stat.version })",
-      to = "stat, message, code = client:set(path, data, { version = stat.version })" },
+      from = "client:create(path, self._data,", to = "client:create(path, self._first," },
   },
   {
     name = "value-stays-old", trial = "live",

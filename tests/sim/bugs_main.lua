@@ -24,33 +24,23 @@ local function passes_without(pattern, seed)
   return os.execute(command) == true
 end
 
-local function first_line(text)
-  return (tostring(text):match("^[^\n]*"):gsub("|", "/"))
-end
-
--- Counts seeds from 1 on until one fails. Whether one did, and what to say.
+-- The first seed from 1 on that fails, and how; nil: none does.
 local function search_seeds(pattern, count)
   local trial = require("sim." .. pattern .. "_trial")
   for seed = 1, count do
     local ok, message = apply.try(trial, seed)
     if not ok and passes_without(pattern, seed) then
-      return true, ("seed %d of %s | %s"):format(seed, pattern, first_line(message))
+      return seed, message
     end
   end
-  return false, ("not in %d seeds of %s |"):format(count, pattern)
 end
 
--- Goes through the cells of a scenario with one kind of fault.
+-- How many cells of a scenario with one kind of fault fail, of how many, and how the first does.
 local function search_matrix(scenario, fault)
   local cells, failures = require("sim.matrix").run(scenario, function(_, kind)
     return kind == fault
   end)
-  local first = failures[1]
-  if first then
-    return true, ("%d of the %d cells of %s × %s | %s"):format(#failures, cells, scenario, fault,
-      first_line(first.message))
-  end
-  return false, ("in none of the %d cells of %s × %s |"):format(cells, scenario, fault)
+  return #failures, cells, failures[1] and failures[1].message
 end
 
 local commands = {}
@@ -73,17 +63,24 @@ function commands.write(name, folder)
   print(apply.is_c(bug) and "C" or "Lua")
 end
 
+-- A row of a table: name, what it is, after how many seeds and by how many cells it was found, and
+-- what was said first. Status 1: not found.
 function commands.search(name, count, pattern)
   local bug = find(name)
-  local found, told
-  if bug.unseen and pattern == "" then
-    found, told = true, "nothing | " .. bug.unseen
-  elseif pattern ~= "" or bug.trial then
-    found, told = search_seeds(pattern ~= "" and pattern or bug.trial, tonumber(count))
-  else
-    found, told = search_matrix(bug.matrix, bug.fault)
+  local found, seeds, cells, told = bug.unseen ~= nil, "", "", bug.unseen
+  if pattern ~= "" or bug.trial then
+    pattern = pattern ~= "" and pattern or bug.trial
+    local seed, message = search_seeds(pattern, tonumber(count))
+    found, told = seed ~= nil, message
+    seeds = ("%s, %s"):format(pattern, seed or "not by " .. count)
   end
-  print(("| `%s` | %s | %s |"):format(bug.name, bug.what, told))
+  if bug.matrix then
+    local failed, all, message = search_matrix(bug.matrix, bug.fault)
+    found, told = found or failed > 0, told or message
+    cells = ("%d of %d, %s %s"):format(failed, all, bug.matrix, bug.fault)
+  end
+  told = tostring(told or "nothing"):match("^[^\n]*"):gsub("|", "/")
+  print(("| `%s` | %s | %s | %s | %s |"):format(bug.name, bug.what, seeds, cells, told))
   os.exit(found and 0 or 1)
 end
 
