@@ -1,9 +1,9 @@
 --- Bugs on purpose: each is a change of a source text that the trials have to find.
 ---
---- { name, what = in one sentence, { file, from = old text, to = new text }, ...,
----   trial = the pattern whose trial finds it, from = where a short search begins (see bugs_spec.lua);
----   and/or matrix = the scenario and fault = the kind of the matrix of waits that find it;
----   or unseen = why nothing of this finds it }
+--- Fields: name; what it is; trial, the pattern whose trial finds it by seeds (from: where the
+--- short search of bugs_spec.lua begins); matrix and fault, the scenario and the kind of fault of the
+--- matrix of waits that find it; or unseen, why nothing of this does. Then the changes: a file, an
+--- old text that occurs once in it, and the new one.
 ---
 --- `tools/bugs` shows and tries them; README.md has the table of what was found when.
 return {
@@ -12,8 +12,12 @@ return {
     name = "no-search", trial = "queue", matrix = "lock", fault = "lost_after",
     what = "after a lost reply nobody looks whether the node is there",
     { file = "lua/zklua/own.lua",
-      from = "    if node.unsure then\n      local found, message, code = own.find(client, node.life",
-      to = "    if false then\n      local found, message, code = own.find(client, node.life" },
+      from = [[
+    if node.unsure then
+      local found, message, code = own.find(client, node.life]],
+      to = [[
+    if false then
+      local found, message, code = own.find(client, node.life]] },
   },
   {
     name = "release-by-prefix", trial = "lock", matrix = "lock", fault = "cancelled",
@@ -22,8 +26,12 @@ return {
       from = "    if name:sub(1, #id) == id then",
       to = "    if name:sub(1, 3) == id:sub(1, 3) then" },
     { file = "lua/zklua/own.lua",
-      from = "      elseif stat and stat.ephemeral_owner == life.id then\n        found[",
-      to = "      elseif stat then\n        found[" },
+      from = [[
+      elseif stat and stat.ephemeral_owner == life.id then
+        found[]],
+      to = [[
+      elseif stat then
+        found[]] },
   },
   {
     name = "gives-up-cleaning", trial = "lock", from = 20,
@@ -33,70 +41,105 @@ return {
       to = "return PASSING[code]" },
   },
   {
-    name = "no-cleaning", trial = "lock",
+    name = "no-cleaning", trial = "lock", matrix = "lock", fault = "timed_out",
     what = "who has waited in vain leaves his node in the line",
     { file = "lua/zklua/recipes/line.lua",
-      from = "  if front ~= true then\n    self:leave()",
-      to = "  if front == nil then\n    self:leave()" },
+      from = [[
+  if front ~= true then
+    self:leave()]],
+      to = [[
+  if front == nil then
+    self:leave()]] },
   },
   {
     name = "no-cleaning-when-cancelled", matrix = "lock", fault = "cancelled",
     what = "who is cancelled while waiting leaves his node in the line",
     { file = "lua/zklua/recipes/line.lua",
-      from = "  if front ~= true then\n    self:leave()",
-      to = "  if front ~= true and code ~= \"CANCELLED\" then\n    self:leave()" },
+      from = [[
+  if front ~= true then
+    self:leave()]],
+      to = [[
+  if front ~= true and code ~= "CANCELLED" then
+    self:leave()]] },
   },
   {
     name = "keeps-its-watch", matrix = "lock", fault = "timed_out",
     what = "who gives up waiting leaves its watch behind",
     { file = "lua/zklua/recipes/line.lua",
-      from = "    client:unwatch(path, \"data\", event)\n", to = "" },
+      from = [[
+    client:unwatch(path, "data", event)
+]],
+      to = "" },
   },
   {
     name = "believes-the-watch", trial = "lock",
     what = "who is woken takes himself for the first and does not look again",
     { file = "lua/zklua/recipes/line.lua",
-      from = "    return false, first\n  end\n  return nil, why, reason",
-      to = "    return false, first\n  end\n  return woken, why, reason" },
+      from = [[
+    return false, first
+  end
+  return nil, why, reason]],
+      to = [[
+    return false, first
+  end
+  return woken, why, reason]] },
   },
   {
     name = "waits-for-nothing", trial = "lock",
     what = "a contender waits although the one before it had gone when it set its watch",
     { file = "lua/zklua/recipes/line.lua",
-      from = "  if not data then\n    return nil, message, what ~= \"NONODE\" and what or nil\n  end",
-      to = "  if not data and what ~= \"NONODE\" then\n    return nil, message, what\n  end" },
+      from = [[
+  if not data then
+    return nil, message, what ~= "NONODE" and what or nil
+  end]],
+      to = [[
+  if not data and what ~= "NONODE" then
+    return nil, message, what
+  end]] },
   },
   {
     name = "watches-the-first",
-    unseen = "right but dear: all who wait wake at each departure. tests/recipes/lock_spec.lua counts "
-      .. "the requests of a hand-off",
     what = "a contender waits for the first in line, not for the one before itself",
+    unseen = "right but dear: all who wait wake at each departure. tests/recipes/lock_spec.lua "
+      .. "counts the requests of a hand-off",
     { file = "lua/zklua/recipes/line.lua",
       from = "near = (not near or entry.distance > near.distance) and entry or near",
       to = "near = (not near or entry.distance < near.distance) and entry or near" },
   },
   {
     name = "no-sync",
-    unseen = "the simulation has one server, which is never behind itself",
     what = "after a lost reply a server that may be behind is asked without sync",
+    unseen = "the simulation has one server, which is never behind itself",
     { file = "lua/zklua/own.lua",
-      from = "  local ok, message, code = client:sync(parent, limit)\n",
-      to = "  local ok, message, code = true, nil, nil\n" },
+      from = [[
+  local ok, message, code = client:sync(parent, limit)
+]],
+      to = [[
+  local ok, message, code = true, nil, nil
+]] },
   },
   {
     name = "no-guard", trial = "lock",
     what = "guarded writes do not check the holder's node",
     { file = "lua/zklua/holder.lua", from = "    inner:check(path)", to = '    inner:check("/")' },
     { file = "lua/zklua/holder.lua",
-      from = "  if not held._node.life.alive then\n    lose(held, SESSION_ENDED) -- nothing",
-      to = "  if false then\n    lose(held, SESSION_ENDED) -- nothing" },
+      from = [[
+  if not held._node.life.alive then
+    lose(held, SESSION_ENDED) -- nothing]],
+      to = [[
+  if false then
+    lose(held, SESSION_ENDED) -- nothing]] },
   },
   {
     name = "leads-on", trial = "election", matrix = "lock", fault = "expired",
     what = "a leader whose session has ended is not told, and its writes go on without a check",
     { file = "lua/zklua/holder.lua",
-      from = "local function lose(held, reason)\n  if held._over then",
-      to = "local function lose(held, reason)\n  if held._over or reason == SESSION_ENDED then" },
+      from = [[
+local function lose(held, reason)
+  if held._over then]],
+      to = [[
+local function lose(held, reason)
+  if held._over or reason == SESSION_ENDED then]] },
     { file = "lua/zklua/holder.lua", from = "    inner:check(path)", to = '    inner:check("/")' },
     { file = "lua/zklua/holder.lua",
       from = "    elseif data and message.ephemeral_owner ~= node.life.id then",
@@ -107,8 +150,13 @@ return {
     name = "deleted-before-done", trial = "queue",
     what = "an item is deleted when it is taken, not when it is done",
     { file = "lua/zklua/recipes/claim.lua",
-      from = "  item.data, item.path, item._claims = read.data, path, self\n",
-      to = "  item.data, item.path, item._claims = read.data, path, self\n  self._client:delete(path)\n" },
+      from = [[
+  item.data, item.path, item._claims = read.data, path, self
+]],
+      to = [[
+  item.data, item.path, item._claims = read.data, path, self
+  self._client:delete(path)
+]] },
   },
   {
     name = "adopts-foreign", trial = "queue", from = 35,
@@ -121,10 +169,14 @@ return {
     name = "taken-twice", trial = "queue",
     what = "a take whose reply was lost counts as done, whoever was faster",
     { file = "lua/zklua/recipes/claim.lua",
-      from = "      if done or done == nil and not own.PASSING[code] then\n        return done",
-      to = "      if true then\n        return true" },
+      from = [[
+      if done or done == nil and not own.PASSING[code] then
+        return done]],
+      to = [[
+      if true then
+        return true]] },
   },
-  -- Barriers, members, values, streams --------------------------------------------------------------
+  -- Barriers, members, values, streams ------------------------------------------------------------
   {
     name = "one-is-missing", trial = "barrier",
     what = "a barrier opens when all but one have come",
@@ -141,15 +193,20 @@ return {
     name = "not-made-again", trial = "member", matrix = "member", fault = "expired",
     what = "a member is not made again on a new session",
     { file = "lua/zklua/recipes/member.lua",
-      from = "      made, _, code = make(self, arguments.deadline(client))\n",
-      to = "      if client._session.expiries == 0 then\n"
-        .. "        made, _, code = make(self, arguments.deadline(client))\n      end\n" },
+      from = [[
+      made, _, code = make(self, arguments.deadline(client))
+]],
+      to = [[
+      if client._session.expiries == 0 then
+        made, _, code = make(self, arguments.deadline(client))
+      end
+]] },
   },
   {
     name = "own-past-in-the-way", trial = "standstill",
     what = "a member takes the node of its own older session for another's, and waits",
     { file = "lua/zklua/recipes/member.lua",
-      from = "      elseif stat and self._owners[stat.ephemeral_owner or \"\"] then",
+      from = '      elseif stat and self._owners[stat.ephemeral_owner or ""] then',
       to = "      elseif false then" },
   },
   {
@@ -164,29 +221,55 @@ return {
     name = "value-stays-old", trial = "live",
     what = "a live value does not read again after a reconnection",
     { file = "lua/zklua/live.lua",
-      from = "  while value:next_event() do\n    value.queue:clear()\n",
-      to = "  for event in function() return value:next_event() end do\n    value.queue:clear()\n"
-        .. "    if event.type == \"gap\" then value:next_event() end\n" },
+      from = [[
+  while value:next_event() do
+    value.queue:clear()
+]],
+      to = [[
+  for event in function() return value:next_event() end do
+    value.queue:clear()
+    if event.type == "gap" then value:next_event() end
+]] },
   },
   {
     name = "no-gap", trial = "stream",
     what = "a stream does not say that it may have missed something",
     { file = "lua/zklua/watch.lua",
-      from = "  if self.closed then\n    return\n  end\n  local kind = event.type",
-      to = "  if self.closed or event.type == \"gap\" then\n    return\n  end\n  local kind = event.type" },
+      from = [[
+  if self.closed then
+    return
+  end
+  local kind = event.type]],
+      to = [[
+  if self.closed or event.type == "gap" then
+    return
+  end
+  local kind = event.type]] },
   },
   -- The client ------------------------------------------------------------------------------------
   {
     name = "data-before-event", trial = "core",
     what = "what a watch tells comes behind the replies that came with it",
     { file = "lua/zklua/driver.lua",
-      from = "  local replies = 0\n  while true do", to = "  local replies, late = 0, {}\n  while true do" },
+      from = [[
+  local replies = 0
+  while true do]],
+      to = [[
+  local replies, late = 0, {}
+  while true do]] },
     { file = "lua/zklua/driver.lua",
-      from = "    if kind == nil then\n",
-      to = "    if kind ~= \"watch\" and kind ~= \"reply\" then\n"
-        .. "      for _, event in ipairs(late) do\n"
-        .. "        handler:watch(event[1], event[2], event[3], event[4])\n      end\n"
-        .. "      late = {}\n    end\n    if kind == nil then\n" },
+      from = [[
+    if kind == nil then
+]],
+      to = [[
+    if kind ~= "watch" and kind ~= "reply" then
+      for _, event in ipairs(late) do
+        handler:watch(event[1], event[2], event[3], event[4])
+      end
+      late = {}
+    end
+    if kind == nil then
+]] },
     { file = "lua/zklua/driver.lua",
       from = "      handler:watch(a, b, c, d)", to = "      late[#late + 1] = { a, b, c, d }" },
   },
@@ -194,8 +277,13 @@ return {
     name = "tick-before-feed", trial = "standstill",
     what = "the clock is looked at before what waits in the socket",
     { file = "lua/zklua/driver.lua",
-      from = "    if not self.event:wait(deadline) then\n      scheduler.sleep(0)\n",
-      to = "    if not self.event:wait(deadline) then\n" },
+      from = [[
+    if not self.event:wait(deadline) then
+      scheduler.sleep(0)
+]],
+      to = [[
+    if not self.event:wait(deadline) then
+]] },
   },
   {
     name = "valid-without-clock", trial = "standstill",
@@ -207,15 +295,26 @@ return {
     name = "renewal-tells-nobody", trial = "lock",
     what = "watches that went with the session are not told when a new one begins",
     { file = "lua/zklua/watches.lua",
-      from = '  fire_one_shots(self, { type = "gap" })\n', to = "" },
+      from = [[
+  fire_one_shots(self, { type = "gap" })
+]],
+      to = "" },
   },
   -- The cores, in C -------------------------------------------------------------------------------
   {
     name = "watch-forgotten", trial = "lock",
     what = "watches are not set again after a reconnection",
     { file = "src/client/watches.c",
-      from = "    zkl_list_join(&watches->unasked, &watches->asked);\n}\n\nstatic size_t path_bytes",
-      to = "    (void)watches;\n}\n\nstatic size_t path_bytes" },
+      from = [[
+    zkl_list_join(&watches->unasked, &watches->asked);
+}
+
+static size_t path_bytes]],
+      to = [[
+    (void)watches;
+}
+
+static size_t path_bytes]] },
   },
   {
     name = "missed-events-dropped", trial = "core",
@@ -227,9 +326,13 @@ return {
     name = "early-answer", trial = "core",
     what = "the server acknowledges writes before they are durable",
     { file = "src/lua/server.c",
-      from = "    zkl_push_slice(L, logged.payload);\n    return 2;",
-      to = "    zkl_push_slice(L, logged.payload);\n"
-        .. "    zkl_server_committed(hosted->core, logged.zxid, clock_of(hosted));\n    return 2;" },
+      from = [[
+    zkl_push_slice(L, logged.payload);
+    return 2;]],
+      to = [[
+    zkl_push_slice(L, logged.payload);
+    zkl_server_committed(hosted->core, logged.zxid, clock_of(hosted));
+    return 2;]] },
   },
   {
     name = "never-expires", trial = "lock",
@@ -242,8 +345,8 @@ return {
     name = "expires-early", trial = "core",
     what = "the server ends sessions a tick before their time",
     { file = "src/server/sessions.c",
-      from = "    int64_t expires_ms = tick_after(sessions, own_ms + timeout_ms);",
-      to = "    int64_t expires_ms = tick_after(sessions, own_ms + timeout_ms) - sessions->tick_ms;" },
+      from = "tick_after(sessions, own_ms + timeout_ms);",
+      to = "tick_after(sessions, own_ms + timeout_ms) - sessions->tick_ms;" },
   },
   {
     name = "ephemeral-stays", trial = "lock",

@@ -1,11 +1,11 @@
--- Programs that stand still for a while, as under SIGSTOP or in a long computation, with an answer on
--- its way to them. Nothing else goes wrong.
+-- Programs that stand still for a while, as under SIGSTOP or in a long computation. Nothing else goes
+-- wrong.
 --
 -- What waits in the socket counts before the clock is looked at: whoever stood still for less than
 -- its session's timeout since it asked keeps its connection, its session and its lock, and is
 -- answered. Who stood still for longer knows by its clock that it may hold its lock no more, before
--- anybody tells it. And a member is there again soon after, however long it stood still: also when the
--- server has not ended its older session yet, and that one's node is in the way.
+-- anybody tells it. And a member is there again soon after, however long it stood still: also when
+-- the server has not ended its older session yet, and that one's node is in the way.
 local histories = require("sim.history")
 local processes = require("zklua.sim.process")
 local servers = require("zklua.sim.server")
@@ -35,7 +35,7 @@ local function holder(run, name)
   end
 end
 
--- Stands still for longer, and asks its own clock whether it still holds its lock: nobody has told it.
+-- Stands still for longer, and asks its own clock whether it still holds its lock.
 local function stale_holder(run, name)
   return function(zk)
     local world, path = run.world, "/" .. name
@@ -78,7 +78,8 @@ end
 return function(seed, lines)
   local world = worlds.new({ seed = seed, lines = lines })
   local run = { world = world, server = servers.new(world), processes = {} }
-  for _, kind in ipairs({ { "holder", holder }, { "stale", stale_holder }, { "member", member } }) do
+  local kinds = { { "holder", holder }, { "stale", stale_holder }, { "member", member } }
+  for _, kind in ipairs(kinds) do
     for i = 1, world:pick("standstill", 1, 3) do
       local name = kind[1] .. "-" .. i
       run.processes[name] = processes.start(world, { name = name, main = kind[2](run, name),
