@@ -1,7 +1,8 @@
 /* `zklua server --local DIR`: the helper process behind `local:`, this user's own server on this
  * machine. A program that finds none starts it; nobody stops it: it ends by itself.
  *
- * In DIR, which is this user's, mode 0700, and made with its parents where it is not there:
+ * In DIR, which is made with its parents and mode 0700 where it is not there, and refused where it
+ * is another user's or open to others:
  *
  *     local.lock   flock'ed by the helper as long as it lives; "HOST PID\n" of the last one
  *     sock         where it listens. Replaced only by who holds the lock, before the data is read:
