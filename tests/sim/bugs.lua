@@ -1,9 +1,9 @@
 --- Bugs on purpose: each is a change of a source text that the trials have to find.
 ---
 --- Fields: name; what it is; trial, the pattern whose trial finds it by seeds (from: where the
---- short search of bugs_spec.lua begins); matrix and fault, the scenario and the kind of fault of the
---- matrix of waits that find it; or unseen, why nothing of this does. Then the changes: a file, an
---- old text that occurs once in it, and the new one.
+--- short search of bugs_spec.lua begins); matrix and fault, the scenario and the kind of fault of
+--- the matrix of waits that find it; or unseen, why nothing of this does. Then the changes: a file,
+--- an old text that occurs once in it, and the new one.
 ---
 --- `tools/bugs` shows and tries them; README.md has the table of what was found when.
 return {

@@ -1,6 +1,6 @@
 -- Seeded bugs in Lua are found: by a row of the matrix of waits, whose own spec shows that the
--- sources as they are pass it; or within some seeds of where a search begins, and the sources as they
--- are pass the seed that finds it. Those in C need a compiler: tools/bugs.
+-- sources as they are pass it; or within some seeds of where a search begins, and the sources as
+-- they are pass the seed that finds it. Those in C need a compiler: tools/bugs.
 local apply = require("sim.bugs_apply")
 local bugs = require("sim.bugs")
 

@@ -1,5 +1,5 @@
--- Programs that stand still for a while, as under SIGSTOP or in a long computation. Nothing else goes
--- wrong.
+-- Programs that stand still for a while, as under SIGSTOP or in a long computation. Nothing else
+-- goes wrong.
 --
 -- What waits in the socket counts before the clock is looked at: whoever stood still for less than
 -- its session's timeout since it asked keeps its connection, its session and its lock, and is
