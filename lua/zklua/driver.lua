@@ -251,8 +251,15 @@ local function new_guard(self, link)
   return guard
 end
 
--- Spreads a crowd over time; a server inside this process knows when there is none.
+-- Spreads a crowd over time; a server inside this process knows when there is none. Before this
+-- user's own there is none either, and its clients are who starts it again. One that is about to end
+-- may still let us in, so a few attempts are quick; but it may be what it is asked that ends it.
 local function pause(self, link, not_before)
+  if self.quick > 0 and connection.is_local(link.endpoint) then
+    local first = self.quick == QUICK_ATTEMPTS
+    self.quick = self.quick - 1
+    not_before = math.min(not_before, first and 0 or self.scheduler.now() + QUICK_PAUSE)
+  end
   local server = connection.is_memory(link.endpoint) and self.runtime:memory(link.endpoint)
   local seconds = not_before - self.scheduler.now()
   if seconds > 0 and server then
