@@ -64,4 +64,32 @@ describe("a barrier", function()
       end
     end
   end)
+
+  it("tells a party whose session ends while it stands still in a look", function()
+    for i = 0, 40 do
+      local world = worlds.new({ seed = 1 })
+      servers.new(world)
+      local code
+      local function start(name, main)
+        return processes.start(world, { name = name, servers = "10.0.0.1", main = main,
+          connect = { session_timeout = 4, log = function() end } })
+      end
+      start("other", function(zk)
+        local c = assert(zk.connect())
+        assert(c:ensure("/b/ready")) -- of a round before
+        zk.sleep(2 - zk.now())
+        assert(c:delete("/b/ready"))
+      end)
+      world:run(1)
+      local party = start("party", function(zk)
+        code = select(3, zk.connect({ timeout = 100 }):barrier("/b", TWO):enter())
+      end)
+      world:at(2 + i * 2e-4, function()
+        party:pause(10) -- it learns at once that its connection broke and that its session ended
+        world.network:links_of("party")[1]:cut()
+      end)
+      world:run(60)
+      assert.equal("SESSIONEXPIRED", code, ("after %g ms"):format(i / 5))
+    end
+  end)
 end)

@@ -106,15 +106,21 @@ end
 -- Repeats `step` through lost connections until it answers; on failure our node goes.
 local function persist(self, step, deadline)
   local ok, message, code
+  local life = self._node.life
+  -- A read that was under way goes on with the next session, and nobody wakes us there.
+  local off = life:on_end(function()
+    self._event:set()
+  end)
   repeat
     ok, message, code = step(self, deadline)
-    if not self._node.life.alive then
-      return own.ended(self._node.life, "at barrier " .. self._path)
+    if not life.alive then
+      return own.ended(life, "at barrier " .. self._path)
     elseif own.PASSING[code] then
       local paused, why, what = own.pause(self._client)
       message, code = not paused and why or nil, not paused and what or nil
     end
   until ok or code
+  off()
   if not ok then
     own.remove(self._client, self._node)
   end
