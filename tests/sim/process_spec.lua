@@ -68,24 +68,72 @@ describe("a simulated process", function()
     os.execute("rm -r " .. folder)
   end)
 
+  -- Runs a program of this text for a second.
+  local function run(text)
+    local world = new_world()
+    local name = os.tmpname()
+    local file = assert(io.open(name, "w"))
+    file:write(text)
+    file:close()
+    local process = processes.start(world, { name = "p", file = name })
+    os.remove(name)
+    world:run(1)
+    return process, name
+  end
+
   for _, case in ipairs({
-    { "real files", 'io.open("/etc/passwd")', "io.open is not to be had in a simulation" },
-    { "other programs", 'os.execute("true")', "os.execute is not to be had in a simulation" },
-    { "modules of the machine", 'require "luv"', "'luv' is not to be had in a simulation" },
+    { "real files", 'io.open("/etc/passwd")', "io.open", "tables or in nodes" },
+    { "lines of real files", 'for _ in io.lines("/etc/passwd") do end', "io.lines", "in nodes" },
+    { "removing files", 'os.remove("/tmp/none")', "os.remove", "in nodes" },
+    { "renaming files", 'os.rename("/tmp/none", "/tmp/other")', "os.rename", "in nodes" },
+    { "temporary names", "os.tmpname()", "os.tmpname", "in nodes" },
+    { "temporary files", "io.tmpfile()", "io.tmpfile", "in nodes" },
+    { "other programs", 'os.execute("true")', "os.execute", "into a function" },
+    { "pipes to programs", 'io.popen("true")', "io.popen", "zk.run" },
+    { "input", "io.read()", "io.read", "arguments" },
+    { "input by name", "io.stdin:read()", "io.stdin:read", "arguments" },
+    { "modules of the machine", 'require "luv"', "'luv'", "of C" },
+    { "the registry", "debug.getregistry()", "debug.getregistry", "other processes" },
+    { "taking off the hook", "debug.sethook()", "debug.sethook", "other processes" },
+    { "upvalues of others", "debug.getupvalue(print, 1)", "debug.getupvalue", "other processes" },
   }) do
-    it("refuses " .. case[1], function()
-      local world = new_world()
-      local name = os.tmpname()
-      local file = assert(io.open(name, "w"))
-      file:write(case[2])
-      file:close()
-      local process = processes.start(world, { name = "p", file = name })
-      os.remove(name)
-      world:run(1)
+    it("refuses " .. case[1] .. ", and says what to do", function()
+      local process, name = run("\n" .. case[2])
       assert.equal(1, process.status)
-      assert.matches(case[3], process.failure, 1, true)
+      assert.matches(name .. ":2: ", process.failure, 1, true)
+      assert.matches(case[3] .. " is not to be had in a simulation: ", process.failure, 1, true)
+      assert.matches(case[4], process.failure, 1, true)
     end)
   end
+
+  it("says which file is not there", function()
+    local process = run('dofile("/none/there.lua")')
+    assert.matches("/none/there.lua: No such file", process.failure, 1, true)
+  end)
+
+  it("has dates of UTC, and one clock for all", function()
+    local process = run([[
+      print(os.time({ year = 2001, month = 9, day = 9, hour = 1, min = 46, sec = 40 }))
+      print(os.date("%Y-%m-%d %H:%M:%S"), os.date("*t").hour, os.date("!%H", 0))
+      print(os.time() - 1000000000, os.clock())
+    ]])
+    assert.equal("1000000000\n2001-09-09 01:46:40\t1\t00\n0\t0\n",
+      (process:text():gsub("%.0", "")), process.failure)
+  end)
+
+  it("has methods of strings of its own", function()
+    local process = run([[
+      local zk = require "zklua"
+      function string.shout(s) return s:upper() .. "!" end
+      getmetatable("").__concat = "mine"
+      zk.sleep(0.1)
+      print(("word"):shout(), getmetatable("").__index == string)
+    ]])
+    assert.equal("WORD!\ttrue\n", process:text(), process.failure)
+    assert.is_nil(string.shout) -- luacheck: ignore
+    assert.is_nil(getmetatable("").__concat)
+    assert.equal(string, getmetatable("").__index)
+  end)
 
   it("calls finalizers when it is asked to, whatever the collector does", function()
     local world = new_world()

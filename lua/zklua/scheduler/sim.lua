@@ -51,7 +51,8 @@ function M.new(options)
   local name = options.name or "main"
   local core = options.core or system.simulate({ seed = world.seed, hostname = name })
   local on_error = options.on_error or default_on_error
-  local scheduler = { world = world, name = name, core = core, stopped = false, kept = 0 }
+  local scheduler = { world = world, name = name, core = core, stopped = false, kept = 0,
+    strings = nil } -- what enters and leaves the methods of strings of this process
   local ready, head, tail = {}, 1, 1 -- coroutines that may run, in order
   local later = {} -- those that run after the next poll
   local heap = timers.new() -- events whose wait has a deadline
@@ -131,6 +132,9 @@ function M.new(options)
     end
     core.set_time(world.time, WALL_BEGIN + world.time)
     turning = true
+    if scheduler.strings then
+      scheduler.strings.enter()
+    end
     local busy = guard and guard.enter()
     local first = timers.first(heap)
     if first and first.deadline <= world.time then
@@ -160,6 +164,9 @@ function M.new(options)
     local resumed = run_ready()
     if guard then
       guard.leave()
+    end
+    if scheduler.strings then
+      scheduler.strings.leave()
     end
     turning = false
     first = timers.first(heap)

@@ -6,10 +6,15 @@ local M = {}
 
 local PLAIN = {
   "_VERSION", "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall",
-  "rawequal", "rawget", "rawlen", "rawset", "select", "setmetatable", "tonumber", "tostring", "type",
-  "newproxy", "unpack", "warn", "xpcall", "jit",
+  "rawequal", "rawget", "rawlen", "rawset", "select", "setmetatable", "tonumber", "tostring",
+  "type",   "newproxy", "unpack", "warn", "xpcall", "jit",
 }
-local LIBRARIES = { "string", "table", "math", "coroutine", "debug", "utf8", "bit" }
+local LIBRARIES = { "string", "table", "math", "coroutine", "utf8", "bit" }
+--- Of debug, what looks and does not reach into others.
+local LOOKS = { "traceback", "getinfo", "getlocal" }
+
+local FILES = "keep in tables or in nodes what you would keep in files"
+local NO_INPUT = "there is nobody who writes to it; give the program arguments"
 
 local function copy(from)
   local to = {}
@@ -21,7 +26,14 @@ end
 
 local function refusal(what, instead)
   return function()
-    error(("%s is not to be had in a simulation%s"):format(what, instead and ": " .. instead or ""), 2)
+    error(("%s is not to be had in a simulation: %s"):format(what, instead), 2)
+  end
+end
+
+-- What is refused in table `to`, each with what to do instead.
+local function refuse(to, prefix, names, instead)
+  for _, name in ipairs(names) do
+    to[name] = refusal(prefix .. name, instead)
   end
 end
 
@@ -67,8 +79,8 @@ local function add_require(env, preload)
       local ours = name:find("^zklua%.")
       local file = ours or package.searchpath(name, env.package.path)
       if not file then
-        error(("module '%s' is not to be had in a simulation: modules are Lua files on package.path")
-          :format(name), 2)
+        error(("module '%s' is not to be had in a simulation: modules are Lua files on "
+          .. "package.path, and those of C would reach the machine"):format(name), 2)
       end
       local message
       if ours then
@@ -90,14 +102,25 @@ local function add_require(env, preload)
   end
 end
 
+-- The zone is that of no machine: UTC.
+local function utc_time(when)
+  local fields = copy(when)
+  fields.isdst = false
+  local time = os.time(fields)
+  local utc = os.date("!*t", time)
+  utc.isdst = false
+  return time + os.difftime(time, os.time(utc))
+end
+
 local function add_os(env, process)
   local system = process.core
   env.os = {
     time = function(when)
-      return when and os.time(when) or math.floor(process:wall())
+      return when and utc_time(when) or math.floor(process:wall())
     end,
     date = function(format, time)
-      return os.date(format or "!%c", time or math.floor(process:wall()))
+      format = "!" .. (format or "%c"):gsub("^!", "")
+      return os.date(format, time or math.floor(process:wall()))
     end,
     clock = system.now,
     difftime = os.difftime,
@@ -108,11 +131,10 @@ local function add_os(env, process)
     exit = function(status)
       process:exit(status)
     end,
-    execute = refusal("os.execute", "zk.run has no machine to run on, either"),
-    remove = refusal("os.remove"),
-    rename = refusal("os.rename"),
-    tmpname = refusal("os.tmpname"),
   }
+  refuse(env.os, "os.", { "execute" }, "there is no machine that could run it, as for zk.run; "
+    .. "put what it does into a function")
+  refuse(env.os, "os.", { "remove", "rename", "tmpname" }, FILES)
 end
 
 local function add_io(env, process)
@@ -133,8 +155,15 @@ local function add_io(env, process)
   function env.io.write(...)
     return env.io.stdout:write(...)
   end
-  for _, name in ipairs({ "open", "popen", "lines", "read", "input", "output", "tmpfile" }) do
-    env.io[name] = refusal("io." .. name, "keep what you need in tables")
+  env.io.stdin = stream("stdin")
+  refuse(env.io, "io.", { "open", "lines", "input", "output", "tmpfile" }, FILES)
+  refuse(env.io, "io.", { "popen" }, "there is no machine that could run it, as for zk.run")
+  refuse(env.io, "io.", { "read" }, NO_INPUT)
+  refuse(env.io.stdin, "io.stdin:", { "read", "lines", "write" }, NO_INPUT)
+  function env.io.close() return true end
+  function env.io.type(file)
+    local known = file == env.io.stdout or file == env.io.stderr or file == env.io.stdin
+    return known and "file" or nil
   end
   function env.print(...)
     local words = {}
@@ -143,6 +172,41 @@ local function add_io(env, process)
     end
     process:print("stdout", table.concat(words, "\t") .. "\n")
   end
+end
+
+-- What looks at the program, without the doors to others: registry, upvalues, hooks.
+local function add_debug(env)
+  env.debug = {}
+  for _, name in ipairs(LOOKS) do
+    env.debug[name] = debug[name]
+  end
+  refuse(env.debug, "debug.", { "debug", "getregistry", "getupvalue", "setupvalue", "upvalueid",
+    "upvaluejoin", "setlocal", "sethook", "gethook", "getmetatable", "setmetatable", "getuservalue",
+    "setuservalue", "getfenv", "setfenv" }, "it would reach into other processes")
+  if setfenv then -- luacheck: ignore
+    refuse(env, "", { "getfenv", "setfenv" }, "use load with a table of globals")
+  end
+end
+
+-- The metatable of strings belongs to all; a process sees a copy, and its own library in it.
+local function add_string_methods(env)
+  local shared = getmetatable("")
+  local own = copy(shared)
+  own.__index = env.string
+  function env.getmetatable(value)
+    if type(value) == "string" then
+      return own
+    end
+    return getmetatable(value)
+  end
+  return {
+    enter = function()
+      shared.__index = own.__index
+    end,
+    leave = function()
+      shared.__index = string
+    end,
+  }
 end
 
 -- The collector is the host's, and so is what it is set to.
@@ -203,7 +267,9 @@ function M.new(process, preload)
   for _, name in ipairs(LIBRARIES) do
     env[name] = _G[name] and copy(_G[name])
   end
+  add_debug(env)
   add_loading(env)
+  process.scheduler.strings = add_string_methods(env)
   add_os(env, process)
   add_io(env, process)
   add_random(env, process)
