@@ -3,7 +3,11 @@ local code = require("zklua.sim.code")
 
 describe("the code of a simulated program", function()
   it("has globals, upvalues and functions of its own each time", function()
-    local text = "local count = 0\nname = ...\nreturn function() count = count + 1 return count, name end"
+    local text = [[
+      local count = 0
+      name = ...
+      return function() count = count + 1 return count, name end
+    ]]
     local one, other = {}, {}
     local first = code.load(text, "=text", one)("a")
     local second = code.load(text, "=text", other)("b")

@@ -12,15 +12,16 @@ local INSTRUCTIONS_MAX = 1e8
 local TURNS_MAX = 1e6
 local BUSY_TIME = 50 -- seconds of virtual time
 
---- Instructions between two calls of the hook; also what a new coroutine counts for, lest a chain of
---- short ones go unseen.
+--- Instructions between two calls of the hook.
 local STEP = 10000
+--- What a new coroutine counts for, lest a chain of short ones go unseen.
 local NEW_COROUTINE = 1000
 
 local COMPUTES = "%s has computed for %.0f instructions without a wait, last at %s: virtual time "
-  .. "stands still meanwhile. Give way in long loops (zk.pause, zk.sleep), or raise instructions_max"
-local POLLS = "%s took %.0f turns within less than %g s of virtual time, last at %s: it polls. Wait "
-  .. "for an event, sleep longer in loops, or raise turns_max"
+  .. "stands still meanwhile. Give way in long loops (zk.pause, zk.sleep), or raise "
+  .. "instructions_max"
+local POLLS = "%s took %.0f turns within less than %g s of virtual time, last at %s: it polls. "
+  .. "Wait for an event, sleep longer in loops, or raise turns_max"
 
 local per_state = jit ~= nil -- luacheck: ignore
 local sethook, gethook, getinfo = debug.sethook, debug.gethook, debug.getinfo

@@ -80,8 +80,8 @@ end
 
 local function endless(self, event)
   local info = debug.getinfo(event.fn, "S")
-  error(("%d events at %.6f s of virtual time, and more are due: time does not go on; the last is %s:%d")
-    :format(self.instant_max, self.time, info.short_src, info.linedefined), 0)
+  error(("%d events at %.6f s of virtual time, and more are due: time does not go on; "
+    .. "the last is %s:%d"):format(self.instant_max, self.time, info.short_src, info.linedefined), 0)
 end
 
 -- What is due next: what fell due when this instant began, then what was asked for since.
@@ -184,8 +184,8 @@ local function printable(what)
   end))
 end
 
---- The lines that were kept, the oldest first: time, who, what. What has several lines goes on below
---- itself.
+--- The lines that were kept, the oldest first: time, who, what. What has several lines goes on
+--- below itself.
 function World:story()
   local first = math.max(1, self.line_count - LINES_MAX + 1)
   local width, story = 10, {}

@@ -38,7 +38,8 @@ local function compile(text, name)
   if not fn then
     return nil, message
   end
-  local factory = assert(load("local _ENV = ... return function(...) " .. text .. "\nend", name, "t"))
+  local around = "local _ENV = ... return function(...) " .. text .. "\nend"
+  local factory = assert(load(around, name, "t"))
   M.interpret(factory)
   return factory
 end

@@ -92,7 +92,7 @@ local function parts(bytes, at)
     or "")
 end
 
--- Frames ---------------------------------------------------------------------------------------------
+-- Frames ------------------------------------------------------------------------------------------
 
 local function hex(bytes)
   return "0x" .. bytes:gsub(".", function(byte)
@@ -104,8 +104,8 @@ function Tap:request(frame)
   if not self.greeted then -- version, zxid, timeout, session, password
     self.greeted = true
     local id = hex(frame:sub(17, 24))
-    return ("> connect, %s, timeout %g s"):format(id == "0x0" and "a new session" or "session " .. id,
-      int(frame, 13) / 1000)
+    local which = id == "0x0" and "a new session" or "session " .. id
+    return ("> connect, %s, timeout %g s"):format(which, int(frame, 13) / 1000)
   end
   local xid, op = int(frame, 1), int(frame, 5)
   if op == PING then
