@@ -1,5 +1,7 @@
 local apache = require("support.apache")
+local places = require("support.local")
 local program = require("support.program")
+local uv = require("luv")
 
 local ZKLUA = program.zklua()
 local unpack = table.unpack or unpack
@@ -117,6 +119,66 @@ describe("zklua", function()
     result = run({ name, "y" }, { cwd = "/", env = { LUA_PATH = "", LUA_CPATH = false } })
     assert.equal(0, result.code, result.stderr)
     os.remove(name)
+  end)
+
+  -- As a user who is not root, for whom the directory follows from the environment.
+  describe("that is given no server", function()
+    local place, command
+
+    before_each(function()
+      place = places.new()
+      -- The build may lie where another user cannot go.
+      assert(os.execute(("mkdir '%s/zklua' && cp -RL '%s' '%s/lua' '%s/zklua' && chmod -R a+rX '%s'")
+        :format(place.root, ZKLUA, program.build(), place.root, place.root)))
+      command = { place.root .. "/zklua/zklua" }
+      if uv.getuid() == 0 then
+        assert(uv.fs_chown(place.root, 65534, 65534))
+        command = { "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", command[1] }
+      end
+    end)
+
+    after_each(function()
+      place:remove()
+    end)
+
+    local function ask(environment, ...)
+      local line = { unpack(command) }
+      for _, word in ipairs({ ... }) do
+        line[#line + 1] = word
+      end
+      local env = { HOME = place.root, XDG_STATE_HOME = false, XDG_CONFIG_HOME = false,
+        ZKLUA_SERVER = false }
+      for name, value in pairs(environment) do
+        env[name] = value
+      end
+      return program.run(line, { env = env, cwd = place.root })
+    end
+
+    local CONNECT = "for _ = 1, 2 do assert(zk.connect():close()) end"
+
+    it("uses local: and says so, once", function()
+      place.directory = place.root .. "/.local/state/zklua"
+      local result = ask({}, "-e", CONNECT)
+      assert.equal("zklua: no server named, so this machine's own: local: in " .. place.directory
+        .. "\n", result.stderr)
+      assert.equal(0, result.code)
+      assert.is_true(place:alive())
+    end)
+
+    it("keeps its data where the user wants such things", function()
+      place.directory = place.root .. "/xdg/zklua"
+      local result = ask({ XDG_STATE_HOME = place.root .. "/xdg" }, "-e", CONNECT)
+      assert.matches("local: in " .. place.directory, result.stderr, 1, true)
+      assert.is_true(place:alive())
+    end)
+
+    it("says nothing of it when it does not connect, or was told to", function()
+      assert.equal("", ask({}, "-e", "").stderr)
+      assert.is_nil(uv.fs_stat(place.root .. "/.local"))
+      place.directory = place.root .. "/.local/state/zklua"
+      assert.equal("", ask({}, "-s", "local:", "-e", CONNECT).stderr)
+      assert.is_true(place:alive())
+    end)
   end)
 
   it("reaches the server it was given, and closes its session", function()

@@ -30,7 +30,7 @@ describe("a connect string", function()
 
   for _, text in ipairs({
     "", ",", "/", "/app", "a:", "a:0", "a:65536", "a:b", "a:1:2", "::1", "[::1", "[::1]x", "a b",
-    "a//x", "a/./x", "a/x//", "local:", "local:/tmp/x", "memory:,a:1", "memory:a", "memory:/a//b",
+    "a//x", "a/./x", "a/x//", "a:1,local:", "memory:,a:1", "memory:a", "memory:/a//b",
   }) do
     it("is refused, with a reason: " .. text, function()
       local place, problem = connection.parse(text)
@@ -38,6 +38,49 @@ describe("a connect string", function()
       assert.is_true(#problem > 10)
     end)
   end
+
+  describe("of local:", function()
+    local machine = {
+      absolute = function(name) return name:sub(1, 1) == "/" and name or "/here/" .. name end,
+      state_directory = function() return "/home/me/state" end,
+    }
+
+    for _, case in ipairs({
+      { "local:", "local:/home/me/state" },
+      { " local:", "local:/home/me/state" },
+      { { "local:" }, "local:/home/me/state" },
+      { "local:/", "local:/" },
+      { "local:/a/", "local:/a" },
+      { "local:/a//b/./c/.", "local:/a/b/c" },
+      { "local:/a/../b", "local:/a/../b" }, -- the directory above a link is not what it looks like
+      { "local:a b", "local:/here/a b" },
+      { "local:./a", "local:/here/a" },
+      { "local:/a,b:1/c%", "local:/a,b:1/c%" },
+    }) do
+      it("has a directory: " .. tostring(case[1]), function()
+        local place = assert(connection.parse(case[1], machine))
+        assert.same({ endpoints = { case[2] } }, place)
+        assert.is_true(connection.is_local(place.endpoints[1]))
+        assert.equal(case[2], "local:" .. connection.directory(place.endpoints[1]))
+      end)
+    end
+
+    for _, case in ipairs({
+      { "local:", nil, "cannot start processes" },
+      { "local:/a", nil, "cannot start processes" },
+      { "local:,a:1", machine, "stands alone" },
+      { { "local:", "a:1" }, machine, "stands alone" },
+      { { "a:1", "local:" }, machine, "is not host:port" },
+      { "local:/a\0b", machine, "zero byte" },
+      { "local:", { state_directory = function() return nil, "no home" end }, "local: no home" },
+    }) do
+      it("is refused: " .. case[3], function()
+        local place, problem = connection.parse(case[1], case[2])
+        assert.is_nil(place)
+        assert.matches(case[3], problem, 1, true)
+      end)
+    end
+  end)
 
   it("gives host and port of each endpoint", function()
     assert.same({ "a", 1 }, { connection.split("a:1") })
