@@ -82,7 +82,7 @@ describe("local:", function()
       assert.equal(1, starts())
     end)
 
-    it("is one, whoever of several programs begins", function()
+    it("is one, whoever of several programs begins #once", function()
       local programs = {}
       for i = 1, 4 do
         programs[i] = place:start("local c = assert(zk.connect()) print(c:create('/n-', '', "
@@ -98,7 +98,7 @@ describe("local:", function()
       assert.same({ "0000000000", "0000000001", "0000000002", "0000000003" }, names)
     end)
 
-    it("stays when the program that has started it is killed", function()
+    it("stays when the program that has started it is killed #once", function()
       local first = place:start("local c = assert(zk.connect()) print('up') zk.sleep(60)")
       first:says("up")
       local c = connect()
@@ -109,19 +109,19 @@ describe("local:", function()
       assert.same({ pid }, { select(2, place:holder()) })
     end)
 
-    it("does not hold the program that has started it", function()
+    it("does not hold the program that has started it #once", function()
       local result = place:run("zk.connect() print('end')")
       assert.equal("end\n", result.stdout)
       assert.equal(0, result.code)
       assert.is_true(place:alive())
     end)
 
-    it("is not started by a program that does not connect", function()
+    it("is not started by a program that does not connect #once", function()
       assert.equal(0, place:run("").code)
       assert.is_nil(uv.fs_stat(place.directory))
     end)
 
-    it("ends when nobody needs it, and is started again #slow", function()
+    it("ends when nobody needs it, and is started again #slow #once", function()
       connect():close()
       local _, first = place:holder()
       eventually(function() return not place:alive() end)
@@ -134,7 +134,7 @@ describe("local:", function()
   describe("a directory", function()
     for _, name in ipairs({ "a b", "100%d%%", "'\"$x`;", ("long"):rep(30) .. "/" .. ("x"):rep(200),
       "-e", "ümläut" }) do
-      it("may be named " .. name, function()
+      it("may be named " .. name .. " #once", function()
         place:remove()
         place = places.new(name)
         assert(connect():create("/x", "1"))
@@ -171,7 +171,7 @@ describe("local:", function()
         end))
       end]]
 
-    it("excludes programs from each other", function()
+    it("excludes programs from each other #once", function()
       local name, programs = place.root .. "/turns", {}
       for i = 1, 3 do
         programs[i] = program.start({ program.zklua(), "-s", place.servers, "-e", HOLD, name,
@@ -350,11 +350,57 @@ describe("local:", function()
       assert.matches("/proc/sys/zklua: ", refusal("local:/proc/sys/zklua"), 1, true)
     end)
 
-    it("ends the executable with status 3 and one line", function()
+    it("names a directory of somebody else", function()
+      local directory = "/" -- root's, when we are somebody else
+      if uv.getuid() == 0 then
+        directory = place.directory
+        assert(uv.fs_mkdir(directory, 448))
+        assert(uv.fs_chown(directory, 65534, 65534))
+      end
+      assert.matches(directory .. ": belongs to user id ", refusal("local:" .. directory), 1, true)
+    end)
+
+    it("names a disk that takes no more #once", function()
+      local result = program.run({ "bash", "-c", "ulimit -f 1; exec \"$@\"", "bash",
+        program.zklua(), "-s", place.servers, "-e", "assert(zk.connect())" })
+      assert.equal(3, result.code)
+      assert.matches("^zklua: NOTCONNECTED: local:[^\n]*File too large; local:DIR is another place, "
+        .. "and %-s or ZKLUA_SERVER names another server\n$", result.stderr)
+    end)
+
+    it("says that there is no zklua to serve", function()
+      local binding = assert(package.searchpath("zklua.core", package.cpath))
+      assert(os.execute(("mkdir '%s/zklua' && cp '%s' '%s/zklua'"):format(place.root, binding,
+        place.root)))
+      local cpath = package.cpath
+      package.cpath = place.root .. "/?.so"
+      local path = os.getenv("PATH")
+      uv.os_setenv("PATH", place.root .. "/zklua")
+      local ok, message = pcall(refusal)
+      package.cpath = cpath
+      uv.os_setenv("PATH", path)
+      assert.is_true(ok, message)
+      assert.equal(place.directory .. ": there is no zklua to serve, neither beside the library nor "
+        .. "on PATH; install it, or name a server", message)
+    end)
+
+    it("ends the executable with status 3 and one line #once", function()
       local result = program.run({ program.zklua(), "-s", "local:/proc/sys/zklua", "-e",
         "assert(zk.connect())" })
       assert.equal(3, result.code)
       assert.matches("^zklua: NOTCONNECTED: local:/proc/sys/zklua: [^\n]*\n$", result.stderr)
+    end)
+
+    it("waits no longer than it may", function()
+      assert(uv.fs_mkdir(place.directory, 448))
+      local holder = program.start({ "bash", "-c", "exec 9>local.lock && flock 9 && "
+        .. "echo >&9 && echo has && exec sleep 60" }, { cwd = place.directory })
+      holder:says("has")
+      local _, message, code = zk.connect(place.servers, { timeout = 0.3 })
+      holder:kill("sigkill")
+      holder:finish()
+      assert.equal("TIMEOUT", code)
+      assert.matches(place.servers, message, 1, true)
     end)
   end)
 end)
