@@ -173,6 +173,8 @@ void zkl_log_finish(struct zkl_log *log);
 /* Lets go of it as it is, after a failure. */
 void zkl_log_abandon(struct zkl_log *log);
 void zkl_log_header(uint8_t header[ZKL_LOG_HEADER_SIZE]);
+/* Whether it is a log's, of a version that is not ours. */
+bool zkl_log_foreign(const uint8_t header[ZKL_LOG_HEADER_SIZE]);
 /* Appends an entry with checksum, length and end byte. false: out of memory. */
 bool zkl_log_append(struct zkl_buffer *buffer, struct zkl_slice payload);
 /* Of the entry at `bytes`, which is whole and ours. */

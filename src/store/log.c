@@ -30,6 +30,13 @@ void zkl_log_header(uint8_t header[ZKL_LOG_HEADER_SIZE])
     memcpy(header, header_bytes, sizeof header_bytes);
 }
 
+bool zkl_log_foreign(const uint8_t header[ZKL_LOG_HEADER_SIZE])
+{
+    static const uint8_t none[4] = { 0 }; /* as a write that was cut short would leave it */
+    return memcmp(header, header_bytes, 4) == 0 && memcmp(header + 4, header_bytes + 4, 4) != 0 &&
+           memcmp(header + 4, none, 4) != 0;
+}
+
 /* --- reading ---------------------------------------------------------------------------- */
 
 int zkl_log_reader_open(struct zkl_log_reader *reader, const struct zkl_place *place,
@@ -136,6 +143,10 @@ static enum zkl_step read_header(struct zkl_log_reader *reader)
     if (reader->size < ZKL_LOG_HEADER_SIZE) return invalid(reader, "has no whole header");
     const uint8_t *bytes = zkl_log_reader_view(reader, 0, ZKL_LOG_HEADER_SIZE);
     if (bytes == NULL) return ZKL_STEP_FAILED;
+    if (zkl_log_foreign(bytes)) {
+        return invalid(reader, "is of another version, and this server reads and writes version 2 "
+                               "(start the server that wrote it)");
+    }
     if (memcmp(bytes, header_bytes, ZKL_LOG_HEADER_SIZE) != 0) {
         return invalid(reader, "does not begin with the header of a transaction log");
     }

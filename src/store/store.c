@@ -139,12 +139,38 @@ static int open_mark(struct zkl_store *store, const struct zkl_recovery *recover
     return zkl_failed(report, status, "cannot write %s/zklua.mark", store->place.log);
 }
 
+/* "version-N" where N is not ours: whoever made it has put data there. */
+static int note_other_version(void *user, const char *name)
+{
+    char *other = user;
+    size_t size = strlen(name);
+    if (strncmp(name, "version-", 8) == 0 && strcmp(name, "version-2") != 0 && size > 8 &&
+        size < ZKL_NAME_SIZE_MAX && strspn(name + 8, "0123456789") == size - 8) {
+        memcpy(other, name, size + 1);
+        return 1;
+    }
+    return 0;
+}
+
+/* Beginning with nothing beside the data of another version would look as if that were lost. */
+static int check_version(const struct zkl_place *place, struct zkl_store_report *report)
+{
+    char other[ZKL_NAME_SIZE_MAX] = "";
+    int status = place->files->list(place->files->context, place->top, note_other_version, other);
+    if (status == 0 || status == -ENOENT) return 0;
+    if (status < 0) return zkl_failed(report, status, "cannot list %s", place->top);
+    return zkl_failed(report, -EINVAL, "%s/%s is data of another version, and this server reads "
+                      "and writes version-2: start the server that wrote it, or name an empty "
+                      "directory", place->top, other);
+}
+
 static int recover(struct zkl_store *store, const struct zkl_store_options *options,
                    const struct zkl_sink *sink, struct zkl_store_report *report)
 {
     struct zkl_recovery recovery;
     int status = check_apart(&store->place, report);
     if (status == 0) status = zkl_recover(&store->place, options, sink, &recovery, report);
+    if (status == 0 && recovery.fresh) status = check_version(&store->place, report);
     /* Without a mark this may be the first start, or one before was killed at its beginning:
      * directories that are there need not be durable. A mark says that they are. */
     if (status == 0 && (store->place.made || !recovery.marked)) {

@@ -77,6 +77,11 @@ static int write_explains(struct zkl_log_reader *reader, int64_t at, const char 
     if (reader->size - at < ZKL_ENTRY_HEAD_SIZE) return 1;
     const uint8_t *head = zkl_log_reader_view(reader, at, ZKL_ENTRY_HEAD_SIZE);
     if (head == NULL) return reader->error;
+    if (at == 0 && reader->size >= ZKL_LOG_HEADER_SIZE) {
+        head = zkl_log_reader_view(reader, 0, ZKL_LOG_HEADER_SIZE);
+        if (head == NULL) return reader->error;
+        if (zkl_log_foreign(head)) return 0;
+    }
     int64_t end = extent(head, at);
     if (end < 0) return 0;
     int missing = end > reader->size ? 1 : sector_missing(reader, at, end);

@@ -55,6 +55,18 @@ describe("zklua server", function()
     write(name, log:sub(1, at) .. string.char((log:byte(at + 1) + 1) % 256) .. log:sub(at + 2))
   end
 
+  it("begins with nothing beside the data of no other version", function()
+    assert(uv.fs_mkdir(dir .. "/other", 448))
+    assert(uv.fs_mkdir(dir .. "/other/version-3", 448))
+    local result = run("--data", dir .. "/other", "--listen", "127.0.0.1:0")
+    assert.equal(1, result.code)
+    assert.matches("/other/version-3 is data of another version, and this server reads and writes "
+      .. "version-2: start the server that wrote it, or name an empty directory", result.stderr, 1,
+      true)
+    assert(uv.fs_mkdir(dir .. "/data/version-3", 448)) -- where ours are, too, they are taken
+    assert.equal(0, serve("/data"):stop().code)
+  end)
+
   describe("--check", function()
     it("says that a directory is sound, and what is in it", function()
       local before = read(dir .. "/data/version-2/log.1")
