@@ -186,7 +186,7 @@ local function lua_group(name)
     return "face"
   elseif name:find("^zklua%.scheduler%.") then
     return "scheduler"
-  elseif name:find("^zklua%.sim%.") then
+  elseif name == "zklua.sim" or name:find("^zklua%.sim%.") then
     return "sim"
   elseif name:find("^zklua%.recipes%.") then
     return "recipes"
