@@ -35,7 +35,7 @@
 --- | what | value | where it is set |
 --- |---|---|---|
 --- | server | `local:` | `zk.connect(servers)`, `-s`, `ZKLUA_SERVER`, rc.lua, /etc/zklua.conf |
---- | directory of `local:` | `~/.local/state/zklua`, for root `/var/lib/zklua` | `local:DIR`, `XDG_STATE_HOME` |
+--- | directory of `local:` | `~/.local/state/zklua/data`, for root `/var/lib/zklua/data` | `local:DIR`, `XDG_STATE_HOME` |
 --- | port | 2181 | in the server list |
 --- | session timeout | 30 s asked for, the server decides | `session_timeout` |
 --- | timeout of `zk.connect` | the session timeout | `timeout` |

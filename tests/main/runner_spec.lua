@@ -157,7 +157,7 @@ describe("zklua", function()
     local CONNECT = "for _ = 1, 2 do assert(zk.connect():close()) end"
 
     it("uses local: and says so, once", function()
-      place.directory = place.root .. "/.local/state/zklua"
+      place.directory = place.root .. "/.local/state/zklua/data"
       local result = ask({}, "-e", CONNECT)
       assert.equal("zklua: no server named, so this machine's own: local: in " .. place.directory
         .. "\n", result.stderr)
@@ -165,8 +165,20 @@ describe("zklua", function()
       assert.is_true(place:alive())
     end)
 
+    it("uses the directory that the server uses by itself", function()
+      place.directory = place.root .. "/.local/state/zklua/data"
+      local line = { unpack(command) }
+      line[#line + 1], line[#line + 2] = "server", "--local"
+      local helper = program.start(line, { env = { HOME = place.root, XDG_STATE_HOME = false } })
+      helper:says("^%+")
+      assert.equal(0, ask({}, "-e", CONNECT).code)
+      assert.same({ helper.pid }, { select(2, place:holder()) })
+      helper:kill("sigterm")
+      helper:finish()
+    end)
+
     it("keeps its data where the user wants such things", function()
-      place.directory = place.root .. "/xdg/zklua"
+      place.directory = place.root .. "/xdg/zklua/data"
       local result = ask({ XDG_STATE_HOME = place.root .. "/xdg" }, "-e", CONNECT)
       assert.matches("local: in " .. place.directory, result.stderr, 1, true)
       assert.is_true(place:alive())
@@ -175,7 +187,7 @@ describe("zklua", function()
     it("says nothing of it when it does not connect, or was told to", function()
       assert.equal("", ask({}, "-e", "").stderr)
       assert.is_nil(uv.fs_stat(place.root .. "/.local"))
-      place.directory = place.root .. "/.local/state/zklua"
+      place.directory = place.root .. "/.local/state/zklua/data"
       assert.equal("", ask({}, "-s", "local:", "-e", CONNECT).stderr)
       assert.is_true(place:alive())
     end)

@@ -67,6 +67,17 @@ describe("tools/setup #once", function()
     end
   end)
 
+  it("wants no Java to run, and no ZooKeeper but its own", function()
+    local result = setup_with({
+      ["dpkg-query"] = NOTHING_INSTALLED, id = NOBODY, sudo = "exit 1", ["apt-get"] = "exit 99",
+    })
+    assert.equal(2, result.code)
+    assert.truthy(result.stderr:find(" cmake", 1, true))
+    for _, name in ipairs({ "java", "jre", "jdk", "zookeeper" }) do
+      assert.falsy(result.stderr:find(name, 1, true), name)
+    end
+  end)
+
   it("fetches package lists when nothing can be installed without", function()
     local result = setup_with({
       ["dpkg-query"] = "for p; do [ $p = cmake ] || echo installed $p; done", id = "echo 0",

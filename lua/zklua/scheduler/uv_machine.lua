@@ -75,21 +75,21 @@ local function new(scheduler)
     return is_absolute(name) and name or uv.cwd() .. "/" .. name
   end
 
-  --- The directory that `zklua server` keeps its data in (src/main/server.c has the same rule);
+  --- The directory that `zklua server` keeps its data in (src/main/plan.c has the same rule);
   --- or nil and what is wrong.
   function machine.state_directory()
     local base, home = os.getenv("XDG_STATE_HOME"), os.getenv("HOME")
     if is_root() then
-      return "/var/lib/zklua"
+      return "/var/lib/zklua/data"
     elseif is_absolute(base) then
-      return base .. "/zklua"
+      return base .. "/zklua/data"
     elseif home == nil or home == "" then
       home = (uv.os_get_passwd() or {}).homedir
     end
     if not is_absolute(home) then
       return nil, "this user has no home directory; name one for the data, as local:DIR"
     end
-    return home .. "/.local/state/zklua"
+    return home .. "/.local/state/zklua/data"
   end
 
   --- Starts `zklua server` with `arguments`, which leads a session of its own and lives on when
