@@ -12,6 +12,7 @@ local function operations_of(seed)
   return requests
 end
 
+collectgarbage("setpause", 1000) -- as tools/sim does
 trial(first) -- what is compiled once
 local operations, virtual, failed = 0, 0, 0
 for seed = first, first + count - 1 do

@@ -18,6 +18,7 @@ elseif not whole(seed) or not whole(count) or count < 1 then
 end
 
 local trial = require(module)
+collectgarbage("setpause", 1000) -- worlds are small and short-lived; collecting less is faster
 local single = count == 1
 local failed, virtual, operations, hash = 0, 0, 0, 0
 for i = 0, count - 1 do

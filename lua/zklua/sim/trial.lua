@@ -44,6 +44,7 @@ function M.new(options)
     coming = 0, -- processes that take the place of one that was killed, and have not begun
     healing = false,
     closing = false,
+    waiting = {}, -- events of programs that have done their work
   }, Trial)
   self.kinds = self:choose(options.faults or M.KINDS)
   -- A race is as wide as the way is long: some seeds are near, others far, with disks of any speed.
@@ -63,6 +64,24 @@ function Trial:choose(kinds)
   return chosen[1] and chosen or kinds
 end
 
+-- Parks a program until the trial is so far.
+local function await(self, zk, phase)
+  while not self[phase] do
+    local event = zk.event()
+    self.waiting[#self.waiting + 1] = event
+    event:wait()
+  end
+end
+
+local function enter(self, phase)
+  self[phase] = true
+  local waiting = self.waiting
+  self.waiting = {}
+  for _, event in ipairs(waiting) do
+    event:set()
+  end
+end
+
 --- A program that belongs to the trial. When `main(zk, name)` has returned, its work is done, but
 --- the process and what it returned, its client, stay until all is over: a node that is left then is
 --- left for good. A second result is called when the audit is over, to close what is still open.
@@ -76,16 +95,12 @@ function Trial:start(name, main, options)
     main = function(zk)
       local client, close = main(zk, name)
       process.kept = client or true
-      while not self.closing do
-        zk.sleep(1)
-      end
+      await(self, zk, "closing")
       if close then
         close()
       end
       process.closed = true
-      while not self.over do
-        zk.sleep(1)
-      end
+      await(self, zk, "over")
     end,
     servers = "10.0.0.1",
     connect = { session_timeout = self.session_timeout, log = function() end },
@@ -325,7 +340,7 @@ local function judge(self, audit, audit_closed)
     world:run(world.time + 3 * self.session_timeout) -- the sessions of the dead end
     ok, message = audit(self)
   end
-  self.closing = true
+  enter(self, "closing")
   world:run(world.time + CLOSING_TIME)
   if ok then
     ok, message = leftovers(self)
@@ -343,7 +358,7 @@ end
 function Trial:run(audit, audit_closed)
   go_on(self)
   local ok, message = judge(self, audit, audit_closed)
-  self.over = true
+  enter(self, "over")
   self.world:run(self.world.time + CLOSING_TIME)
   if ok then
     ok, message = verdict(self)
