@@ -81,7 +81,8 @@ end
 local function endless(self, event)
   local info = debug.getinfo(event.fn, "S")
   error(("%d events at %.6f s of virtual time, and more are due: time does not go on; "
-    .. "the last is %s:%d"):format(self.instant_max, self.time, info.short_src, info.linedefined), 0)
+    .. "the last is %s:%d"):format(self.instant_max, self.time, info.short_src,
+    info.linedefined), 0)
 end
 
 -- What is due next: what fell due when this instant began, then what was asked for since.
