@@ -104,8 +104,8 @@ local function run_seed(options, seed, lines)
 end
 
 --- Runs the program under one seed or many: true; or nil and what went wrong under which seed.
---- Fails when a process fails, does not end, or leaves what `check` finds wrong. The third result is the
---- last run; one that failed has the story.
+--- Fails when a process fails, does not end, or leaves what `check` finds wrong. The third result
+--- is the last run; one that failed has the story.
 ---@param options zklua.sim.Options
 ---@return boolean|nil ok, string|nil message, zklua.sim.Run run
 function M.run(options)
