@@ -163,15 +163,12 @@ local function try(client, node, want, deadline)
         return settle(node, found[1].name, found[1].path, found[1].stat)
       end
     end
+    if not node.life.alive then -- nothing is ever done on a later session
+      return own.ended(node.life, "while joining " .. node.parent)
+    end
     local path, stat, code = create(client, node, want, deadline)
     if path then
-      settle(node, path:match("[^/]+$"), path, stat)
-      if stat.ephemeral_owner ~= node.life.id then
-        node.life = client:lifetime() -- which is to take it away
-        return nil, "SESSIONEXPIRED: the session was replaced while joining " .. node.parent,
-          "SESSIONEXPIRED"
-      end
-      return node
+      return settle(node, path:match("[^/]+$"), path, stat)
     elseif code == "NONODE" then
       local ok, message, what = own.ensure(client, node.parent, deadline)
       if not ok then

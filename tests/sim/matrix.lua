@@ -23,6 +23,7 @@ local PATIENCE = 40 -- seconds in which all have to come to their ends
 local SETTLE = 12 -- seconds until the session of a dead process has ended
 local CLOSE = 7
 local SOON = 0.15 -- seconds after which a program that was merely interrupted has tidied up
+local PAUSE_MAX = 0.06 -- seconds: who waits no longer does so before it asks again
 local SEED = 1
 
 -- A run ------------------------------------------------------------------------------------------
@@ -92,6 +93,9 @@ end
 
 --- Somebody believes to have the token. What `who` writes under it is told by `wrote`.
 function Run:took(who, token)
+  if who == "subject" then
+    self.sessions[self:session()] = true
+  end
   self.beliefs[#self.beliefs + 1] = { who = who, token = token, at = #self.server.log }
 end
 
@@ -187,12 +191,13 @@ local function begin_fault(run, kind)
 end
 
 -- A task of the subject gives way.
-local function parked(run, task)
+local function parked(run, task, seconds)
   run.count = run.count + 1
   local number = run.count
   local point = {
     time = run.world.time, place = place(), phase = run.phase, limited = run.limited,
     in_user_code = run.in_user_code and task == run.task,
+    pause = seconds and seconds <= PAUSE_MAX,
       }
   run.points[number] = point
   run.world:trace("point", number .. " " .. point.phase .. " " .. point.place)
@@ -210,7 +215,7 @@ local function watch_waits(run)
   local function wait(event, deadline)
     local task = run.counting and not event.signalled and tasks[running()]
     if task and task ~= process.main and not (deadline and deadline <= scheduler.now()) then
-      parked(run, task)
+      parked(run, task, deadline and deadline - scheduler.now())
     end
     return plain(event, deadline)
   end
@@ -302,11 +307,11 @@ end
 --- Plays a scenario: true, or nil and what went wrong; and the run. `plan`: number of a point ->
 --- kind of fault. `deadline` is that of the subject, for the faults that need one.
 local function play(scenario, plan, options)
-  local world = worlds.new({ seed = SEED, lines = options.lines })
+  local world = worlds.new({ seed = options.seed or SEED, lines = options.lines })
   local run = setmetatable({
     scenario = scenario, plan = plan, fault = options.fault, deadline = options.deadline,
     world = world, network = nets.of(world), server = servers.new(world),
-    points = {}, count = 0, phase = "before", beliefs = {}, writes = {}, clients = {}, tally = {},
+    points = {}, count = 0, phase = "before", beliefs = {}, writes = {}, clients = {}, tally = {}, sessions = {},
     handles = setmetatable({}, { __index = function() error(DROPPED, 0) end }),
   }, Run)
   start_company(run)
@@ -374,15 +379,16 @@ function M.scenarios(pattern)
   return names
 end
 
-local function options_for(kind, point, lines)
-  return { fault = kind, lines = lines,
+local function options_for(kind, point, lines, seed)
+  return { fault = kind, lines = lines, seed = seed,
     deadline = faults.LATE[kind] and point.time + faults.LIMIT or nil }
 end
 
 --- The points of a scenario, as its run without faults has them; raises when that goes wrong.
-function M.points(name)
+---@param seed integer|nil
+function M.points(name, seed)
   local scenario = assert(find_scenario(name), name)
-  local ok, message, run = play(scenario, {}, {})
+  local ok, message, run = play(scenario, {}, { seed = seed })
   if not ok then
     error(("%s without faults: %s"):format(name, message), 0)
   end
@@ -390,76 +396,99 @@ function M.points(name)
 end
 
 -- "17 cancelled 19 lost_after"
-local function words_of(plan)
+local function words_of(plan, seed)
   local words = {}
   for _, step in ipairs(plan) do
     words[#words + 1] = step.number .. " " .. step.kind
   end
-  return table.concat(words, " ")
+  return table.concat(words, " ") .. (seed and " seed " .. seed or "")
 end
 
 --- One cell: true, or nil and what went wrong; and the run.
 ---@param points table[]  of M.points
 ---@param plan { number: integer, kind: string }[]  what happens where, in order
 ---@param lines boolean|nil  keep the story
-function M.cell(name, points, plan, lines)
+---@param seed integer|nil  that of the points
+function M.cell(name, points, plan, lines, seed)
   local first, by_number = plan[1], {}
   for _, step in ipairs(plan) do
     by_number[step.number] = step.kind
   end
   local point = points[first.number]
-  local options = options_for(first.kind, point, lines)
+  local options = options_for(first.kind, point, lines, seed)
   local ok, message, run = play(find_scenario(name), by_number, options)
   local strange = differs(run.points[first.number], point)
   return ok and not strange, strange or message, run
 end
 
 local function try(result, name, points, plan)
-  local ok, message, run = M.cell(name, points, plan)
+  local ok, message, run = M.cell(name, points, plan, nil, result.seed)
   result.cells = result.cells + 1
   if not ok then
     result.failures[#result.failures + 1] = { scenario = name, point = plan[1].number,
       fault = plan[1].kind, place = points[plan[1].number].place, message = message,
-      command = ("tools/sim matrix %s %s"):format(name, words_of(plan)) }
+      command = ("tools/sim matrix %s %s"):format(name, words_of(plan, result.seed)) }
   end
   return run
 end
 
--- What may follow the first fault, and at which points.
-local SECONDS = { "lost_before", "lost_after" }
+local function longer(plan, number, kind)
+  local steps = { (table.unpack or unpack)(plan) }
+  steps[#steps + 1] = { number = number, kind = kind }
+  return steps
+end
 
-local function follow(result, name, points, plan, run)
-  local last = plan[#plan].number
-  for number = last + 1, run.count do
-    for _, kind in ipairs(SECONDS) do
-      local longer = { (table.unpack or unpack)(plan) }
-      longer[#longer + 1] = { number = number, kind = kind }
-      try(result, name, points, longer)
+-- A connection lost at each point that follows.
+local function add_pairs(result, name, points, plan, run)
+  for number = plan[1].number + 1, run.count do
+    try(result, name, points, longer(plan, number, "lost_before"))
+    try(result, name, points, longer(plan, number, "lost_after"))
+  end
+end
+
+-- A session that ends while it is waited for a better moment: what is asked next is asked on another
+-- session, and its answer is lost at each point that follows.
+local function add_chains(result, name, points, plan, run)
+  if plan[1].kind ~= "lost_before" then
+    return
+  end
+  for number = plan[1].number + 1, run.count do
+    if run.points[number].pause then
+      local changed = longer(plan, number, "expired")
+      local second = try(result, name, points, changed)
+      for later = number + 1, second.count do
+        try(result, name, points, longer(changed, later, "lost_after"))
+      end
     end
   end
 end
 
-local function run_scenario(name, filter, result, pairs_too)
-  local points = M.points(name)
+local function run_scenario(name, filter, result, more)
+  local known, points = pcall(M.points, name, result.seed)
+  if not known then
+    result.failures[#result.failures + 1] = { scenario = name, point = 0, fault = "none", place = "",
+      message = points, command = ("tools/sim matrix %s points"):format(name) }
+    return
+  end
   result.points = result.points + #points
   for number, point in ipairs(points) do
     for _, kind in ipairs(faults.KINDS) do
       if applies(kind, point) and (not filter or filter(point, kind, number)) then
         local plan = { { number = number, kind = kind } }
         local run = try(result, name, points, plan)
-        if pairs_too then
-          follow(result, name, points, plan, run)
+        if more then
+          more(result, name, points, plan, run)
         end
       end
     end
   end
 end
 
-local function run(pattern, filter, pairs_too)
-  local result = { points = 0, cells = 0, failures = {} }
+local function run(pattern, filter, more, seed)
+  local result = { points = 0, cells = 0, failures = {}, seed = seed }
   local names = find_scenario(pattern) and { pattern } or M.scenarios(pattern)
   for _, name in ipairs(names) do
-    run_scenario(name, filter, result, pairs_too)
+    run_scenario(name, filter, result, more)
   end
   return result.cells, result.failures, result.points
 end
@@ -471,13 +500,31 @@ end
 ---@return table[] failures  { scenario, point, fault, place, message, command }
 ---@return integer points
 function M.run(pattern, filter)
-  return run(pattern, filter, false)
+  return run(pattern, filter)
 end
 
 --- The same, and each cell again with a connection lost at each point that follows its fault: what
 --- tidies up has to bear that as well.
 function M.run_pairs(pattern, filter)
-  return run(pattern, filter, true)
+  return run(pattern, filter, add_pairs)
+end
+
+--- What asks again after a lost connection, and is on another session when it does. How soon there
+--- is one follows from the seed.
+---@param first integer|nil  seed; default 1
+---@param last integer|nil  default: the first
+function M.run_chains(pattern, first, last)
+  local cells, failures, points = 0, {}, 0
+  for seed = first or 1, last or first or 1 do
+    local more, wrong, count = run(pattern, function(_, kind)
+      return kind == "lost_before"
+    end, add_chains, seed)
+    cells, points = cells + more, points + count
+    for _, failure in ipairs(wrong) do
+      failures[#failures + 1] = failure
+    end
+  end
+  return cells, failures, points
 end
 
 M.KINDS = faults.KINDS

@@ -15,25 +15,30 @@ local function is_pattern(name)
   return false
 end
 
--- The scenarios that `name` stands for: a pattern's, itself, or all.
+-- The scenario of this name.
+local function scenario(name)
+  for _, one in ipairs(matrix.scenarios()) do
+    if one == name then
+      return name
+    end
+  end
+  complain(("there is no scenario %q; there are %s"):format(name,
+    table.concat(matrix.scenarios(), " ")))
+end
+
+-- The scenarios of a pattern, of all, or that one.
 local function scenarios(name)
   if not name or is_pattern(name) then
     return matrix.scenarios(name)
   end
-  for _, scenario in ipairs(matrix.scenarios()) do
-    if scenario == name then
-      return { name }
-    end
-  end
-  complain(("there is no pattern or scenario %q; there are %s"):format(name,
-    table.concat(matrix.scenarios(), " ")))
+  return { scenario(name) }
 end
 
-local function run_all(names, run)
+local function run_all(names, run, ...)
   local failed, sum = 0, 0
   for _, name in ipairs(names) do
     local before = os.clock()
-    local cells, failures, points = run(name)
+    local cells, failures, points = run(name, ...)
     print(("%-18s %4d points %6d cells %4d failed %7.1f s"):format(name, points, cells, #failures,
       os.clock() - before))
     for _, failure in ipairs(failures) do
@@ -52,7 +57,7 @@ local function list_points(name)
   return true
 end
 
--- "17 cancelled 19 lost_after"
+-- "17 cancelled 19 lost_after"; a seed may stand behind them.
 local function read_plan(points, words)
   local plan = {}
   for i = 1, #words, 2 do
@@ -71,8 +76,12 @@ local function read_plan(points, words)
 end
 
 local function tell(name, words)
-  local points = matrix.points(name)
-  local ok, message, run = matrix.cell(name, points, read_plan(points, words), true)
+  local seed = words[#words - 1] == "seed" and tonumber(table.remove(words))
+  if seed then
+    table.remove(words)
+  end
+  local points = matrix.points(name, seed or nil)
+  local ok, message, run = matrix.cell(name, points, read_plan(points, words), true, seed or nil)
   print(table.concat(run.world:story(), "\n"))
   print(ok and "well" or message)
   return ok
@@ -81,11 +90,13 @@ end
 local name, what = arg[1], arg[2]
 local ok
 if what == "points" then
-  ok = list_points(scenarios(name)[1])
+  ok = list_points(scenario(name))
 elseif what == "pairs" then
   ok = run_all(scenarios(name), matrix.run_pairs)
+elseif what == "chains" then
+  ok = run_all(scenarios(name), matrix.run_chains, tonumber(arg[3]), tonumber(arg[4]))
 elseif what then
-  ok = tell(scenarios(name)[1], { (table.unpack or unpack)(arg, 2) })
+  ok = tell(scenario(name), { (table.unpack or unpack)(arg, 2) })
 else
   ok = run_all(scenarios(name), matrix.run)
 end

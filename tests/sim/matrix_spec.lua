@@ -30,6 +30,8 @@ local SIZES = {
   stream_each = { 9, 95 },
 }
 
+local CHAINS = 100 -- cells at least
+
 local function told(failures)
   local lines = {}
   for _, failure in ipairs(failures) do
@@ -47,6 +49,15 @@ describe("the matrix of waits #slow", function()
         assert.same(SIZES[name], { points, cells })
       end)
     end
+  end
+
+  -- With these seeds there is a new session before what waited asks again.
+  for _, name in ipairs({ "lock_first", "election_static_latch" }) do
+    it("finds nothing done on a later session by " .. name, function()
+      local cells, failures = matrix.run_chains(name, 10, 11)
+      assert.equal("", told(failures))
+      assert.is_true(cells >= CHAINS)
+    end)
   end
 
   it("knows all of its scenarios", function()

@@ -146,6 +146,8 @@ local function delete_and_claim(self, path, claim)
       done, message, code = is_ours(self, claim, limit.deadline)
       if done or done == nil and not own.PASSING[code] then
         return done, message, code
+      elseif not claim.life.alive then -- nothing is ever done on a later session
+        return own.ended(claim.life, "while taking item " .. path)
       end
     else
       return nil, message, code

@@ -104,6 +104,9 @@ function Place:_try(deadline)
       return taken, message, code
     end
   end
+  if not node.life.alive then -- nothing is ever done on a later session
+    return own.ended(node.life, "waiting for " .. office.path)
+  end
   local results, message, code, index = self._client:transaction()
     :create(office.path, office._data, mine):create(node.path, office._data, mine)
     :commit({ deadline = deadline })

@@ -16,6 +16,8 @@ local function consume(zk, run, lease)
     if item then
       had = had + 1
       run:add("taken", item.data)
+      run:took("consumer", item.token)
+      zk.sleep(0.5) -- so that the subject finds it claimed
       local done = item:done()
       run:add(done and "done" or "unknown", item.data)
     elseif not over then
@@ -58,6 +60,7 @@ local function take(run, h)
     return nil, code or message
   end
   run:add("taken", h.item.data)
+  run:took("subject", h.item.token)
   return true
 end
 
@@ -127,8 +130,28 @@ local function items(run)
   return set
 end
 
+-- Whoever works on an item does so by a claim of its own, which was there.
+local function judge_claims(run)
+  local owners = {}
+  history.replay(run.server.log, function(tree)
+    for _, node in ipairs(history.children(tree, PATH .. "-claims")) do
+      owners[node.czxid] = node.owner
+    end
+  end)
+  for _, belief in ipairs(run.beliefs) do
+    local owner = owners[belief.token]
+    if not owner or (belief.who == "subject") ~= (run.sessions[owner] ~= nil) then
+      return ("%s worked by the claim %d of %s"):format(belief.who, belief.token, tostring(owner))
+    end
+  end
+end
+
 -- At least once: nothing that was put is lost, nothing is finished more often than it was put.
 local function judge_lease(_, run)
+  local wrong = judge_claims(run)
+  if wrong then
+    return wrong
+  end
   for item in pairs(items(run)) do
     local finished = count(run, "done", item) + count(run, "failed", item)
     local sure, most = count(run, "put", item), count(run, "put", item) + count(run, "maybe", item)
