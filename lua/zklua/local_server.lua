@@ -18,6 +18,8 @@ local M = {}
 local PAUSE_FIRST, PAUSE_MAX = 0.001, 0.05
 --- Having the lock for so long and not listening, it does neither.
 local GRACE = 0.5
+--- Servers in a row that end without a word before it is no use to start more. One such was killed.
+local DEATHS_MAX = 10
 
 --- The server of a "local:" endpoint.
 ---@param runtime table
@@ -29,6 +31,7 @@ function M.of(runtime, endpoint)
       scheduler = runtime.scheduler,
       directory = connection.directory(endpoint),
       starting = nil, -- what is under way: { waiting = events, answer, reasons }
+      deaths = 0, -- of servers that said nothing, since one did
     }, Server)
     runtime.local_servers[endpoint] = server
   end
@@ -75,7 +78,8 @@ end
 
 -- Starting one ---------------------------------------------------------------
 
--- What a helper said as part of a sentence, without what that begins with already.
+-- What a helper said as part of a sentence, without what that begins with already; nil if it ended
+-- without a word.
 local function sentence(self, text)
   local parts = {}
   for line in text:gmatch("[^\n]+") do
@@ -85,7 +89,10 @@ local function sentence(self, text)
     end
     parts[#parts + 1] = line
   end
-  local reasons = parts[1] and table.concat(parts, "; ") or "its server ended without a word"
+  local reasons = parts[1] and table.concat(parts, "; ")
+  if not reasons then
+    return nil
+  end
   local says_what_to_do = reasons:find("local:DIR", 1, true) or reasons:find("; choose ", 1, true)
     or reasons:find("stop that one", 1, true)
   return says_what_to_do and reasons or reasons .. "; local:DIR is another place, and -s or "
@@ -96,6 +103,13 @@ local function begin(self)
   local start = { waiting = {} }
   local function done(answer, text)
     start.answer, start.reasons = answer, not answer and sentence(self, text) or nil
+    if answer or start.reasons then
+      self.deaths = 0
+    else
+      self.deaths = self.deaths + 1
+      start.answer = self.deaths < DEATHS_MAX and "killed" or nil
+      start.reasons = not start.answer and "its server ends without a word" or nil
+    end
     self.starting = nil
     for event in pairs(start.waiting) do
       event:set()
@@ -110,7 +124,7 @@ local function begin(self)
   return start
 end
 
--- "+" or "=", see local.h; nil and why there will be no server; or nothing, when it is not known
+-- "+" or "=", see local.h, or "killed"; nil and why there will be no server; or nothing, when it is not known
 -- in time.
 local function start(self, deadline)
   local one = self.starting or begin(self)
@@ -162,7 +176,7 @@ function Server:connect(deadline)
       return nil, "its server is not ready yet", "TIMEOUT"
     end
     in_vain_since = answer == "=" and (in_vain_since or time) or nil
-    if answer == "=" or pause > PAUSE_FIRST then
+    if answer ~= "+" or pause > PAUSE_FIRST then
       scheduler.sleep(math.min(pause, math.max(0, deadline - scheduler.now())))
     end
     pause = math.min(2 * pause, PAUSE_MAX)

@@ -165,9 +165,11 @@ describe("local:", function()
       for _ = 1, 20 do
         assert(c:lock("/lock"):with(function()
           local file = assert(io.open(arg[1], "a"))
-          file:write("in ", zk.runtime.main and arg[2], "\n"):flush()
+          assert(file:write("in ", arg[2], "\n"))
+          file:flush()
           zk.pause()
-          file:write("out ", arg[2], "\n"):close()
+          assert(file:write("out ", arg[2], "\n"))
+          file:close()
         end))
       end]]
 
@@ -368,20 +370,42 @@ describe("local:", function()
         .. "and %-s or ZKLUA_SERVER names another server\n$", result.stderr)
     end)
 
-    it("says that there is no zklua to serve", function()
+    -- What fn() gives where the binding lies alone, and PATH leads to the shell script `zklua`, or to
+    -- no zklua.
+    local function with_zklua(script, fn)
       local binding = assert(package.searchpath("zklua.core", package.cpath))
-      assert(os.execute(("mkdir '%s/zklua' && cp '%s' '%s/zklua'"):format(place.root, binding,
-        place.root)))
-      local cpath = package.cpath
+      assert(os.execute(("mkdir '%s/zklua' '%s/bin' && cp '%s' '%s/zklua'"):format(place.root,
+        place.root, binding, place.root)))
+      if script then
+        local file = assert(io.open(place.root .. "/bin/zklua", "w"))
+        assert(file:write("#!/bin/sh\n", script, "\n"))
+        file:close()
+        assert(uv.fs_chmod(place.root .. "/bin/zklua", 493))
+      end
+      local cpath, path = package.cpath, os.getenv("PATH")
       package.cpath = place.root .. "/?.so"
-      local path = os.getenv("PATH")
-      uv.os_setenv("PATH", place.root .. "/zklua")
-      local ok, message = pcall(refusal)
+      uv.os_setenv("PATH", place.root .. "/bin")
+      local ok, result = pcall(fn)
       package.cpath = cpath
       uv.os_setenv("PATH", path)
-      assert.is_true(ok, message)
+      assert.is_true(ok, result)
+      return result
+    end
+
+    it("says that there is no zklua to serve", function()
       assert.equal(place.directory .. ": there is no zklua to serve, neither beside the library nor "
-        .. "on PATH; install it, or name a server", message)
+        .. "on PATH; install it, or name a server", with_zklua(nil, refusal))
+    end)
+
+    it("says that its servers die", function()
+      assert.matches(": its server ends without a word", with_zklua("kill -9 $$", refusal), 1, true)
+    end)
+
+    it("starts another when one is killed before it serves", function()
+      local c = with_zklua(("if [ ! -e '%s/2' ]; then [ -e '%s/1' ] && : >'%s/2'; : >'%s/1'; "
+        .. "kill -9 $$; fi; exec '%s' \"$@\""):format(place.root, place.root, place.root,
+        place.root, program.zklua()), connect)
+      assert(c:create("/x"))
     end)
 
     it("ends the executable with status 3 and one line #once", function()
