@@ -1,16 +1,26 @@
 -- The patterns while things go wrong, by seeds: see the trial of each.
 local SEEDS = tonumber(os.getenv("ZKLUA_SEEDS")) or 25
 
+-- What once found a defect, as long as no trial of it was changed.
+local FOUND = { queue = { 884, 1911, 2325 }, barrier = { 481 } }
+
 local PATTERNS = { "lock", "queue", "election", "barrier", "member", "live", "stream" }
 
 for _, pattern in ipairs(PATTERNS) do
   local trial = require("sim." .. pattern .. "_trial")
 
+  local function check(seed)
+    local ok, message = trial(seed)
+    assert.is_true(ok, ("%s: tools/sim %s %d"):format(tostring(message), pattern, seed))
+  end
+
   describe("the " .. pattern, function()
     it(("keeps its promises through %d seeds"):format(SEEDS), function()
       for seed = 1, SEEDS do
-        local ok, message = trial(seed)
-        assert.is_true(ok, ("%s: tools/sim %s %d"):format(tostring(message), pattern, seed))
+        check(seed)
+      end
+      for _, seed in ipairs(FOUND[pattern] or {}) do
+        check(seed)
       end
     end)
 

@@ -83,6 +83,12 @@ local function open_lease(self, worker, claim, deadline)
   return item
 end
 
+-- The worker's node is gone, and with it its session: another take makes another.
+local function worker_gone(self)
+  self._worker = nil
+  return nil, "SESSIONEXPIRED: the session ended while taking an item", "SESSIONEXPIRED"
+end
+
 -- Makes the claim: true, false (another was faster), or nil, message, code. Asks again for as
 -- long as it is known that it did not happen.
 local function make_claim(self, worker, claim, deadline)
@@ -94,8 +100,7 @@ local function make_claim(self, worker, claim, deadline)
     elseif code == "NODEEXISTS" or code == "NONODE" and index == 2 then
       return false
     elseif code == "NONODE" then
-      self._worker = nil
-      return nil, "SESSIONEXPIRED: the session ended while taking an item", "SESSIONEXPIRED"
+      return worker_gone(self)
     elseif own.MAYBE[code] then
       if own.PASSING[code] then
         done, message, code = is_ours(self, claim, deadline)
@@ -127,20 +132,17 @@ end
 
 -- Deletes the item and makes the claim; true, false (another was faster) or nil, message, code.
 -- Once it is on its way the answer is waited for, whatever the caller's deadline.
-local function delete_and_claim(self, path, claim)
+local function delete_and_claim(self, worker, path, claim)
   local client, limit = self._client, { deadline = arguments.deadline(self._client) }
   while true do
-    local done, message, code, index = client:transaction():delete(path)
+    local done, message, code, index = client:transaction():check(worker.path):delete(path)
       :create(claim.path, claim.proof, { ephemeral = true }):commit(limit)
     if done then
       return true
-    elseif index == 1 and code == "NONODE" or code == "NODEEXISTS" then
+    elseif index == 2 and code == "NONODE" or code == "NODEEXISTS" then
       return false
     elseif code == "NONODE" then
-      done, message, code = own.ensure(client, self._claims, limit.deadline)
-      if not done then
-        return nil, message, code
-      end
+      return worker_gone(self)
     elseif own.PASSING[code] then
       own.pause(client)
       done, message, code = is_ours(self, claim, limit.deadline)
@@ -162,7 +164,7 @@ local function take_for_good(self, worker, name, deadline)
     return nil, message, code ~= "NONODE" and code or nil
   end
   local claim = new_claim(self, worker, name)
-  local done, why, what = client.runtime:shield(delete_and_claim, self, path, claim)
+  local done, why, what = client.runtime:shield(delete_and_claim, self, worker, path, claim)
   if not done then
     return nil, why, what
   end

@@ -57,14 +57,19 @@ local function count_newer(self, names, zxid, deadline)
   return count
 end
 
--- Makes `ready`, in place of `old` if there is one.
+-- Makes `ready`, in place of `old` if there is one: with another version then, for whoever has read
+-- the old one and is about to delete it.
 local function open(self, old, deadline)
   local transaction = self._client:transaction()
   if old then
     transaction:delete(self._ready, { version = old.version })
   end
-  local ok, message, code = transaction:create(self._ready, ""):commit({ deadline = deadline })
-  if ok or code == "NODEEXISTS" or code == "NONODE" then
+  transaction:create(self._ready, "")
+  if old and old.version == 0 then
+    transaction:set(self._ready, "")
+  end
+  local ok, message, code = transaction:commit({ deadline = deadline })
+  if ok or code == "NODEEXISTS" or code == "NONODE" or code == "BADVERSION" then
     return nil -- somebody has; look again
   end
   return nil, message, code
@@ -161,14 +166,21 @@ local function wait_for(self, name, deadline)
 end
 
 -- Takes our node away, and `ready` with it if we are the last: in one, because to who has come for
--- the next round already we would be one of them once `ready` is gone.
+-- the next round already we would be one of them once `ready` is gone. Where the next round was
+-- opened while we stayed, `ready` is its own and stays.
 local function go(self, last, deadline)
   local client, path = self._client, self._node.path
   if last then
-    local ok, message, code =
-      client:transaction():delete(self._ready):delete(path):commit({ deadline = deadline })
-    if code ~= "NONODE" and code ~= "NOAUTH" then
-      return ok, message, code
+    local ready, message, code = client:exists(self._ready, { deadline = deadline })
+    if ready == nil then
+      return nil, message, code
+    elseif ready and ready.czxid <= self._opened then
+      local ok
+      ok, message, code = client:transaction():delete(self._ready, { version = ready.version })
+        :delete(path):commit({ deadline = deadline })
+      if code ~= "NONODE" and code ~= "BADVERSION" and code ~= "NOAUTH" then
+        return ok, message, code
+      end
     end
   end
   return client:delete(path, { missing_ok = true, deadline = deadline })
