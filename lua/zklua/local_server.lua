@@ -124,8 +124,8 @@ local function begin(self)
   return start
 end
 
--- "+" or "=", see local.h, or "killed"; nil and why there will be no server; or nothing, when it is not known
--- in time.
+-- "+" or "=", see local.h, or "killed"; nil and why there will be no server; or nothing, when it is
+-- not known in time.
 local function start(self, deadline)
   local one = self.starting or begin(self)
   if not one.answer and not one.reasons then

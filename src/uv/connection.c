@@ -58,8 +58,13 @@ struct connection {
 static void on_closed(uv_handle_t *handle)
 {
     struct connection *connection = handle->data;
-    connection->host->open_count--;
+    struct zkl_host *host = connection->host;
+    host->open_count--;
     free(connection);
+    /* The pump has run in this turn, when we were still one: the idle time begins in the next. */
+    if (host->open_count == 0 && !host->closed && host->options->local.idle_ms > 0) {
+        zkl_host_wake(host);
+    }
 }
 
 /* Its session belongs to the process behind this connection from now on. */

@@ -131,6 +131,15 @@ describe("local:", function()
     end)
   end)
 
+  it("ends although somebody came, who had no session #slow #once", function()
+    local helper = program.start({ program.zklua(), "server", "--local", place.directory })
+    helper:says("^%+")
+    local scheduler = zk.runtime.scheduler
+    assert(scheduler.connect({ pipe = place.directory .. "/sock" }, zk.now() + WAIT)):close()
+    eventually(function() return not place:alive() end)
+    assert.equal(0, helper:finish().code)
+  end)
+
   describe("a directory", function()
     for _, name in ipairs({ "a b", "100%d%%", "'\"$x`;", ("long"):rep(30) .. "/" .. ("x"):rep(200),
       "-e", "ümläut" }) do
@@ -318,8 +327,8 @@ describe("local:", function()
       local message = refusal()
       holder:kill("sigkill")
       holder:finish()
-      assert.matches(": its server runs on elsewhere (pid 99999999), and local: serves one machine", message,
-        1, true)
+      assert.matches(": its server runs on elsewhere (pid 99999999), and local: serves one machine",
+        message, 1, true)
       assert.matches("local:DIR", message, 1, true)
     end)
 
@@ -344,8 +353,8 @@ describe("local:", function()
     it("names a directory that others may read", function()
       assert(uv.fs_mkdir(place.directory, 493))
       assert(uv.fs_chmod(place.directory, 493))
-      assert.matches(place.directory .. ": is open to other users (mode 755); close it with 'chmod 700'",
-        refusal(), 1, true)
+      assert.matches(place.directory .. ": is open to other users (mode 755); close it with "
+        .. "'chmod 700'", refusal(), 1, true)
     end)
 
     it("names a place where nothing can be made", function()
@@ -370,8 +379,8 @@ describe("local:", function()
         .. "and %-s or ZKLUA_SERVER names another server\n$", result.stderr)
     end)
 
-    -- What fn() gives where the binding lies alone, and PATH leads to the shell script `zklua`, or to
-    -- no zklua.
+    -- What fn() gives where the binding lies alone, and PATH leads to the shell script `zklua`, or
+    -- to no zklua.
     local function with_zklua(script, fn)
       local binding = assert(package.searchpath("zklua.core", package.cpath))
       assert(os.execute(("mkdir '%s/zklua' '%s/bin' && cp '%s' '%s/zklua'"):format(place.root,
