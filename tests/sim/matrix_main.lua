@@ -42,7 +42,7 @@ local function run_all(names, run, ...)
     print(("%-18s %4d points %6d cells %4d failed %7.1f s"):format(name, points, cells, #failures,
       os.clock() - before))
     for _, failure in ipairs(failures) do
-      print(("  %s: %s (%s)"):format(failure.command, failure.message, failure.place))
+      print("  " .. matrix.told(failure))
     end
     failed, sum = failed + #failures, sum + cells
   end

@@ -35,7 +35,7 @@ local CHAINS = 100 -- cells at least
 local function told(failures)
   local lines = {}
   for _, failure in ipairs(failures) do
-    lines[#lines + 1] = ("%s: %s (%s)"):format(failure.command, failure.message, failure.place)
+    lines[#lines + 1] = matrix.told(failure)
   end
   return table.concat(lines, "\n")
 end
