@@ -1,7 +1,7 @@
 -- The promises below all patterns: processes do anything to a server while things go wrong, and
 -- what was asked, answered, told and logged is held against eight rules (sim/core/checks.lua), one
 -- of them a tree of its own that says what every answer had to be (sim/reference.lua).
-local bytes = require("sim.core.bytes")
+local bytes = require("sim.bytes")
 local census = require("sim.core.census")
 local checks = require("sim.core.checks")
 local histories = require("sim.core.history")

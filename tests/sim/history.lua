@@ -1,5 +1,7 @@
--- What a simulated server did, from its log: its transactions are read here by other code than that
--- which wrote them, and give what each node held from when on, and what watches have to tell.
+--- What a simulated server did, from its log: its transactions are read here by other code than that
+--- which wrote them, and give what each node held from when on, and what watches have to tell.
+local bytes = require("sim.bytes")
+
 local History = {}
 History.__index = History
 
@@ -7,61 +9,14 @@ local M = {}
 
 local CREATE = { [1] = "ephemeral", [15] = "ephemeral", [19] = "container", [21] = "ttl" }
 local DELETE = { [2] = true, [20] = true }
-local SET, SET_ACL, MULTI, CLOSE_SESSION = 5, 7, 14, -11
+local SET, MULTI = 5, 14
 
 -- Reading ------------------------------------------------------------------------
-
-local function new_reader(bytes)
-  local reader, at = {}, 1
-  function reader.int()
-    local a, b, c, d = bytes:byte(at, at + 3)
-    at = at + 4
-    local value = ((a * 256 + b) * 256 + c) * 256 + d
-    return value < 2 ^ 31 and value or value - 2 ^ 32
-  end
-  function reader.long() -- of those that are not below 0
-    local high = reader.int()
-    return high * 2 ^ 32 + reader.int() % 2 ^ 32
-  end
-  function reader.id()
-    local digits = ("%02x"):rep(8):format(bytes:byte(at, at + 7))
-    at = at + 8
-    return "0x" .. (digits:match("^0*(.+)$"))
-  end
-  function reader.text()
-    local size = reader.int()
-    if size < 0 then
-      return ""
-    end
-    at = at + size
-    return bytes:sub(at - size, at - 1)
-  end
-  function reader.bool()
-    at = at + 1
-    return bytes:byte(at - 1) ~= 0
-  end
-  return reader
-end
-
-local function skip_acl(reader)
-  for _ = 1, reader.int() do
-    reader.int()
-    reader.text()
-    reader.text()
-  end
-end
-
--- The tree -----------------------------------------------------------------------
-
-local function parent_of(path)
-  return path:match("^(/.+)/[^/]*$") or "/"
-end
 
 -- Notes that `path` is another from here on; `node` nil: gone.
 local function change(self, type, path, node)
   self.nodes[path] = node
-  self.count = self.count + 1
-  self.changes[self.count] = { type = type, path = path, zxid = self.zxid, node = node,
+  self.changes[#self.changes + 1] = { type = type, path = path, zxid = self.zxid, node = node,
     session = self.session }
 end
 
@@ -71,41 +26,45 @@ local function remove(self, path)
   end
 end
 
-local take -- forward
-
-local function take_multi(self, reader)
-  for _ = 1, reader.int() do
-    take(self, reader.int(), new_reader(reader.text()))
-  end
+local function create(self, type, record, at)
+  local path, data
+  path, at = bytes.string(record, at)
+  data, at = bytes.string(record, at)
+  local ephemeral = CREATE[type] == "ephemeral" and record:byte(bytes.skip_acl(record, at)) ~= 0
+  change(self, "created", path, { path = path, data = data, czxid = self.zxid, mzxid = self.zxid,
+    owner = ephemeral and self.session or nil })
 end
 
-function take(self, type, reader)
+local function set(self, record, at)
+  local path, data
+  path, at = bytes.string(record, at)
+  data = bytes.string(record, at)
+  local node = self.nodes[path]
+  change(self, "changed", path, { path = path, data = data, czxid = node and node.czxid,
+    mzxid = self.zxid, owner = node and node.owner })
+end
+
+-- Carries out what is in `record` from `at` on. No type but these changes what a node holds.
+local function take(self, type, record, at)
   if CREATE[type] then
-    local path, data = reader.text(), reader.text()
-    skip_acl(reader)
-    local ephemeral = CREATE[type] == "ephemeral" and reader.bool()
-    change(self, "created", path, { data = data, czxid = self.zxid, mzxid = self.zxid,
-      owner = ephemeral and self.session or nil })
+    create(self, type, record, at)
   elseif DELETE[type] then
-    remove(self, reader.text())
+    remove(self, (bytes.string(record, at)))
   elseif type == SET then
-    local path, data = reader.text(), reader.text()
-    local node = self.nodes[path]
-    change(self, "changed", path, { data = data, czxid = node and node.czxid,
-      mzxid = self.zxid, owner = node and node.owner })
+    set(self, record, at)
   elseif type == MULTI then
-    take_multi(self, reader)
-  elseif type == CLOSE_SESSION then
-    for _ = 1, reader.int() do
-      remove(self, reader.text())
+    local count, part = bytes.int(record, at), nil
+    at = at + 4
+    for _ = 1, count do
+      local inner = bytes.int(record, at)
+      part, at = bytes.string(record, at + 4)
+      take(self, inner, part, 1)
     end
-  elseif type == SET_ACL then
-    return -- no watch tells it
   end
 end
 
 local function zxid_of(payload)
-  return payload and new_reader(payload:sub(13, 20)).long() or 0 -- behind the session and the xid
+  return payload and bytes.txn(payload).zxid or 0
 end
 
 --- The zxid of the last transaction that a server has taken on: all that is done later has another.
@@ -118,27 +77,66 @@ function M.durable(server)
   return zxid_of(server.log[server.durable])
 end
 
---- All that a simulated server did: `changes`, in order, each with its type ("created", "changed",
---- "deleted"), path, zxid, session, and the node { data, czxid, mzxid, owner } after it; and
---- `nodes`, what is there at the end.
----@param last integer|nil  only what was done up to this zxid
-function M.of(server, last)
-  local self = setmetatable({ nodes = {}, changes = {}, count = 0 }, History)
-  for _, payload in ipairs(server.log) do
-    local reader = new_reader(payload)
-    self.session = reader.id()
-    reader.int()
-    self.zxid = reader.long()
-    if last and self.zxid > last then
+-- Carries out the log, up to the transaction `last`; look(nodes, txn) comes before each.
+local function read(server, look, last)
+  local self = setmetatable({ nodes = {}, changes = {} }, History)
+  for index, payload in ipairs(server.log) do
+    local txn = bytes.txn(payload)
+    self.zxid, self.session, txn.index = txn.zxid, txn.session, index
+    if last and txn.zxid > last then
       break
     end
-    reader.long()
-    take(self, reader.int(), reader)
+    if look then
+      look(self.nodes, txn)
+    end
+    take(self, txn.type, payload, bytes.RECORD)
+    for _, path in ipairs(txn.paths or {}) do -- the end of a session names its ephemerals
+      remove(self, path)
+    end
   end
   return self
 end
 
+--- All that a simulated server did: `changes`, in order, each with its type ("created", "changed",
+--- "deleted"), path, zxid, session, and the node { path, data, czxid, mzxid, owner } after it; and
+--- `nodes`, what is there at the end, by path.
+---@param last integer|nil  only what was done up to this zxid
+function M.of(server, last)
+  return read(server, nil, last)
+end
+
+--- Calls look(nodes, txn) before each transaction and, txn nil, at the end. nodes: as in M.of; txn: { index, zxid, session, type, ... }. Returns the nodes at the end.
+---@param look fun(nodes: table, txn: table|nil)
+function M.replay(server, look)
+  local nodes = read(server, look).nodes
+  look(nodes, nil)
+  return nodes
+end
+
+--- Of `nodes`, the children of `path` whose names match `pattern`, in the order of the numbers that
+--- the server gave them.
+---@param pattern string|nil
+---@return table[] nodes
+function M.children(nodes, path, pattern)
+  local list = {}
+  for child, node in pairs(nodes) do
+    local name = child:sub(1, #path + 1) == path .. "/" and child:sub(#path + 2)
+    if name and not name:find("/", 1, true) and name:find(pattern or "") then
+      list[#list + 1] = node
+    end
+  end
+  table.sort(list, function(a, b)
+    local first, second = a.path:match("%d+$") or a.path, b.path:match("%d+$") or b.path
+    return first < second
+  end)
+  return list
+end
+
 -- What is asked of it --------------------------------------------------------------
+
+local function parent_of(path)
+  return path:match("^(/.+)/[^/]*$") or "/"
+end
 
 local function is_below(path, above)
   return above == "/" or path == above or path:sub(1, #above + 1) == above .. "/"

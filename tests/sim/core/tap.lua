@@ -2,7 +2,7 @@
 ---
 --- The server's core is replaced by one that does the same and is listened to. Frames are read here
 --- once more, so that what a client makes of them can be compared with what was sent.
-local bytes = require("sim.core.bytes")
+local bytes = require("sim.bytes")
 
 local Tap = {}
 Tap.__index = Tap

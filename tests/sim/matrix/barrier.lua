@@ -1,6 +1,6 @@
 --- The barrier: three parties, of which the subject is the second to come. Should it not come, a
 --- spare does, so that the others can pass.
-local history = require "sim.matrix.history"
+local histories = require "sim.history"
 
 local PATH, PARTIES = "/app/barrier", 3
 
@@ -64,7 +64,7 @@ end
 
 local function present(tree)
   local names, count = {}, 0
-  for _, node in ipairs(history.children(tree, PATH)) do
+  for _, node in ipairs(histories.children(tree, PATH)) do
     if node.path ~= PATH .. "/ready" then
       names[node.data], count = node.czxid, count + 1
     end
@@ -75,7 +75,7 @@ end
 -- Nobody gets in before all were there at once, or out while somebody is inside who got in.
 local function judge(_, run)
   local full, steps = nil, {}
-  history.replay(run.server.log, function(tree, txn)
+  histories.replay(run.server, function(tree, txn)
     local names, count = present(tree)
     local index = txn and txn.index - 1 or #run.server.log
     if count >= PARTIES and not full then
@@ -95,7 +95,7 @@ local function judge(_, run)
 end
 
 local function left(tree)
-  return history.children(tree, PATH)
+  return histories.children(tree, PATH)
 end
 
 return {

@@ -1,6 +1,6 @@
 --- The election, dynamic and static: the subject stands while another leads and a third waits,
 --- works in its term and steps down. A campaign whose term is lost stands again.
-local history = require "sim.matrix.history"
+local histories = require "sim.history"
 
 local PATH = "/app/leader"
 
@@ -92,7 +92,7 @@ end
 
 local function contenders(tree, mode)
   local pattern = mode == "static" and "^leader%-_c_" or ""
-  return history.children(tree, mode == "static" and "/app" or PATH, pattern)
+  return histories.children(tree, mode == "static" and "/app" or PATH, pattern)
 end
 
 local function front_of(mode)

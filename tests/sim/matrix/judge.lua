@@ -1,7 +1,7 @@
 --- The judgement of a run of the matrix: what came of the subject and of its company, what the
 --- server's disk says of their beliefs, and what is left over.
 local faults = require "sim.matrix.faults"
-local history = require "sim.matrix.history"
+local histories = require "sim.history"
 
 local M = {}
 
@@ -61,7 +61,7 @@ local function beliefs(run)
     return nil
   end
   local since, at_zxid, newest, wrong = {}, {}, 0, nil
-  history.replay(run.server.log, function(tree, txn)
+  histories.replay(run.server, function(tree, txn)
     local token = front(tree)
     if stands and stands(tree) > 1 then
       wrong = "it stands there twice"
@@ -184,12 +184,12 @@ function M.settled(run)
   if message then
     return nil, message
   end
-  local tree = history.replay(run.server.log)
+  local tree = histories.of(run.server).nodes
   if run.scenario.judge then
     message = run.scenario.judge(tree, run)
   end
   message = message or collected(run) -- which may tidy up
-  return verdict(message or left_over(run, history.replay(run.server.log)))
+  return verdict(message or left_over(run, histories.of(run.server).nodes))
 end
 
 --- When the programs have ended.

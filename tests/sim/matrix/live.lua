@@ -1,5 +1,5 @@
 --- The live value: the subject waits for the last of several values, whatever comes in between.
-local history = require "sim.matrix.history"
+local histories = require "sim.history"
 
 local PATH = "/app/value"
 
@@ -72,7 +72,7 @@ local function have(zk, run, h)
 end
 
 local function left(tree)
-  local list = history.children(tree, "/app")
+  local list = histories.children(tree, "/app")
   return #list == 1 and {} or list
 end
 

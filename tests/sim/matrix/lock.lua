@@ -1,6 +1,6 @@
 --- The lock: one program takes it, works under it and gives it up. Before it another holds it,
 --- behind it a third waits.
-local history = require "sim.matrix.history"
+local histories = require "sim.history"
 
 local PATH = "/app/lock"
 
@@ -39,18 +39,18 @@ local function result(ok, message, code)
 end
 
 local function front(tree)
-  local first = history.children(tree, PATH, "lock%-%d+$")[1]
+  local first = histories.children(tree, PATH, "lock%-%d+$")[1]
   return first and first.czxid
 end
 
 local function left(tree)
-  return history.children(tree, PATH)
+  return histories.children(tree, PATH)
 end
 
 -- How often the subject stands in line.
 local function stands(tree)
   local count = 0
-  for _, node in ipairs(history.children(tree, PATH)) do
+  for _, node in ipairs(histories.children(tree, PATH)) do
     count = count + (node.data == "subject" and 1 or 0)
   end
   return count

@@ -1,5 +1,5 @@
 --- The member: a node that is there over all sessions of its owner, until that takes it away.
-local history = require "sim.matrix.history"
+local histories = require "sim.history"
 
 local PATH = "/app/members/subject"
 local HEALED = 3 -- seconds after which the node has to be there again
@@ -7,7 +7,7 @@ local HEALED = 3 -- seconds after which the node has to be there again
 -- Looks at the disk: the node is there, with the data last set, and belongs to a session of the
 -- subject's.
 local function check_healed(run)
-  local node = history.replay(run.server.log)[PATH]
+  local node = histories.of(run.server).nodes[PATH]
   if not node then
     return "absent"
   elseif not run:lives(node.owner) then
@@ -44,12 +44,12 @@ local function company(zk, run)
   local c = run:client(zk, "other")
   local other = assert(c:member("/app/members/other", "here"))
   zk.sleep(1 + 2 * HEALED)
-  assert(history.replay(run.server.log)["/app/members/other"].data == "here")
+  assert(histories.of(run.server).nodes["/app/members/other"].data == "here")
   assert(other:close())
 end
 
 local function left(tree)
-  return history.children(tree, "/app/members")
+  return histories.children(tree, "/app/members")
 end
 
 local LOST = "ok CONNECTIONLOSS"

@@ -1,6 +1,6 @@
 --- The queue, with leases and without: the subject puts, takes and finishes items, while the
 --- company produces and consumes. Every item is accounted for.
-local history = require "sim.matrix.history"
+local histories = require "sim.history"
 
 local PATH = "/app/queue"
 local LEASE_ENDS = 11 -- seconds after which the item of a dead worker is there again
@@ -133,8 +133,8 @@ end
 -- Whoever works on an item does so by a claim of its own, which was there.
 local function judge_claims(run)
   local owners = {}
-  history.replay(run.server.log, function(tree)
-    for _, node in ipairs(history.children(tree, PATH .. "-claims")) do
+  histories.replay(run.server, function(tree)
+    for _, node in ipairs(histories.children(tree, PATH .. "-claims")) do
       owners[node.czxid] = node.owner
     end
   end)
@@ -180,8 +180,8 @@ local function judge_once(_, run)
 end
 
 local function left(tree, run)
-  local list = history.children(tree, PATH)
-  for _, node in ipairs(history.children(tree, PATH .. "-claims")) do
+  local list = histories.children(tree, PATH)
+  for _, node in ipairs(histories.children(tree, PATH .. "-claims")) do
     if not node.path:find("-worker$") or not run:lives(node.owner) then
       list[#list + 1] = node
     end

@@ -1,6 +1,6 @@
 --- The stream of a watch: the subject reads the state again after each gap and waits for the last
 --- change. What it is told is what happened, in order, and between two gaps all of it.
-local history = require "sim.matrix.history"
+local histories = require "sim.history"
 
 local PATH = "/app/value"
 
@@ -90,20 +90,12 @@ end
 
 -- All changes of PATH and, for a recursive stream, below "/app".
 local function changes(run, recursive)
-  local list, before = {}, {}
-  history.replay(run.server.log, function(tree, txn)
-    for path, node in pairs(tree) do
-      local old = before[path]
-      if not old or old ~= node.mzxid then
-        if path == PATH or recursive and path:find("^/app/") then
-          list[#list + 1] = { path = path, zxid = node.mzxid,
-            type = old and "changed" or "created" }
-        end
-        before[path] = node.mzxid
-      end
+  local list = {}
+  for _, change in ipairs(histories.of(run.server).changes) do
+    if change.path == PATH or recursive and change.path:find("^/app/") then
+      list[#list + 1] = change
     end
-    return txn
-  end)
+  end
   return list
 end
 
@@ -148,7 +140,7 @@ local OUTCOMES = {
 }
 
 local function left(tree)
-  local list = history.children(tree, "/app")
+  local list = histories.children(tree, "/app")
   return #list == 1 and {} or list
 end
 

@@ -1,5 +1,5 @@
 --- Numbers, strings and transactions in the bytes that travel and that are logged; written anew for
---- what the trial looks at, so that no mistake of the codec can hide in it.
+--- what trials look at, so that no mistake of the codec can hide in it.
 local M = {}
 
 local byte = string.byte
@@ -29,7 +29,19 @@ function M.string(bytes, at)
   return bytes:sub(at + 4, at + 3 + size), at + 4 + size
 end
 
+--- Where the access list at `at` ends.
+function M.skip_acl(bytes, at)
+  local count, _ = M.int(bytes, at), nil
+  at = at + 4
+  for _ = 1, count do
+    _, at = M.string(bytes, at + 4) -- behind the permissions: a scheme, and whom it means
+    _, at = M.string(bytes, at)
+  end
+  return at
+end
+
 local RECORD = 33 -- where it begins, behind the header
+M.RECORD = RECORD
 
 local DETAILS = {
   [-1] = function(txn, payload)
