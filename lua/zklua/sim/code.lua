@@ -51,21 +51,25 @@ local function instance(factory, env)
   return factory(env)
 end
 
+-- The program of a text that is new, and remembered under `key`.
+local function first(key, text, name, env)
+  local factory, message = compile(text, name)
+  if not factory then
+    return nil, message
+  end
+  return instance(keep(key, factory), env)
+end
+
 --- The function of `text` with the globals `env`; or nil, message.
 ---@param text string
 ---@param name string  as for `load`
 ---@param env table
 function M.load(text, name, env)
   local key = name .. "\0" .. text
-  local factory, message = kept[key], nil
-  if not factory then
-    factory, message = compile(text, name)
-    if not factory then
-      return nil, message
-    end
-    keep(key, factory)
+  if kept[key] then
+    return instance(kept[key], env)
   end
-  return instance(factory, env)
+  return first(key, text, name, env)
 end
 
 local function read_file(name)
@@ -93,21 +97,18 @@ end
 ---@param path string  as package.path
 function M.load_library(name, path, env)
   local key = path .. "\0" .. name
-  local factory, message = kept[key], nil
-  if not factory then
-    local file, text
-    file, message = package.searchpath(name, path)
-    if not file then
-      return nil, message
-    end
-    text, message = read_file(file)
-    factory = text and compile(text, "@" .. file)
-    if not factory then
-      return nil, message
-    end
-    keep(key, factory)
+  if kept[key] then
+    return instance(kept[key], env)
   end
-  return instance(factory, env)
+  local file, message = package.searchpath(name, path)
+  local text
+  if file then
+    text, message = read_file(file)
+  end
+  if not text then
+    return nil, message
+  end
+  return first(key, text, "@" .. file, env)
 end
 
 return M
