@@ -1,20 +1,14 @@
 -- Barriers while things go wrong: cases that seeds have found.
-local processes = require("zklua.sim.process")
-local servers = require("zklua.sim.server")
-local worlds = require("zklua.scheduler.sim_world")
+local new_world = require("support.world")
 
 local TWO = { parties = 2 }
+local TIMEOUT = 4 -- seconds, of the sessions
 
 -- Two are inside when one of them dies, and a third one comes for the next round. The one that is
 -- left leaves at 10 s; its connection breaks `after` so many seconds later, if that is given. It
 -- comes again at 20 s. When it had left, and when the third one got in.
 local function replaced_inside(seed, after)
-  local world = worlds.new({ seed = seed })
-  servers.new(world)
-  local function start(name, main)
-    return processes.start(world, { name = name, servers = "10.0.0.1", main = main,
-      connect = { session_timeout = 4, log = function() end } })
-  end
+  local world, _, start = new_world({ seed = seed })
   local left, third_in, again
   local first = start("first", function(zk)
     local c = assert(zk.connect({ timeout = 100 }))
@@ -26,18 +20,18 @@ local function replaced_inside(seed, after)
     zk.sleep(20 - zk.now())
     assert(barrier:enter())
     again = zk.now()
-  end)
+  end, TIMEOUT)
   local second = start("second", function(zk)
     assert(zk.connect():barrier("/b", TWO):enter())
     zk.sleep(100)
-  end)
+  end, TIMEOUT)
   world:run(1)
   second:kill()
   world:run(8)
   local third = start("third", function(zk)
     assert(zk.connect({ timeout = 100 }):barrier("/b", TWO):enter())
     third_in = zk.now()
-  end)
+  end, TIMEOUT)
   if after then
     world:at(10 + after, function()
       world.network:links_of("first")[1]:cut()
@@ -67,23 +61,18 @@ describe("a barrier", function()
 
   it("tells a party whose session ends while it stands still in a look", function()
     for i = 0, 40 do
-      local world = worlds.new({ seed = 1 })
-      servers.new(world)
+      local world, _, start = new_world()
       local code
-      local function start(name, main)
-        return processes.start(world, { name = name, servers = "10.0.0.1", main = main,
-          connect = { session_timeout = 4, log = function() end } })
-      end
       start("other", function(zk)
         local c = assert(zk.connect())
         assert(c:ensure("/b/ready")) -- of a round before
         zk.sleep(2 - zk.now())
         assert(c:delete("/b/ready"))
-      end)
+      end, TIMEOUT)
       world:run(1)
       local party = start("party", function(zk)
         code = select(3, zk.connect({ timeout = 100 }):barrier("/b", TWO):enter())
-      end)
+      end, TIMEOUT)
       world:at(2 + i * 2e-4, function()
         party:pause(10) -- it learns at once that its connection broke and that its session ended
         world.network:links_of("party")[1]:cut()

@@ -1,17 +1,12 @@
 -- Live values while things go wrong: cases that seeds have found.
-local processes = require("zklua.sim.process")
-local servers = require("zklua.sim.server")
-local worlds = require("zklua.scheduler.sim_world")
+local new_world = require("support.world")
 
 -- Runs main(zk, world) in a process of its own, with a server.
 local function run(main)
-  local world = worlds.new({ seed = 1 })
-  servers.new(world)
-  local process = processes.start(world, { name = "main", servers = "10.0.0.1",
-    connect = { session_timeout = 6, log = function() end },
-    main = function(zk)
-      main(zk, world)
-    end })
+  local world, _, start = new_world()
+  local process = start("main", function(zk)
+    main(zk, world)
+  end, 6)
   world:run(60)
   assert.equal(0, process.status, process.failure)
 end

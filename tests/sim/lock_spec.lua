@@ -1,22 +1,17 @@
 -- The lock while things go wrong: cases that a seed has found.
-local processes = require("zklua.sim.process")
-local servers = require("zklua.sim.server")
-local worlds = require("zklua.scheduler.sim_world")
+local new_world = require("support.world")
+
+local TIMEOUT = 30 -- seconds, of the sessions
 
 describe("a lock", function()
   it("gives up its place although its connection broke while it stood still", function()
-    local world = worlds.new({ seed = 1 })
-    local server = servers.new(world)
-    local function start(name, main)
-      return processes.start(world, { name = name, servers = "10.0.0.1", main = main,
-        connect = { session_timeout = 30, log = function() end } })
-    end
+    local world, server, start = new_world()
     start("holder", function(zk)
       local c = assert(zk.connect())
       c:lock("/l"):with(function()
         zk.sleep(1000)
       end)
-    end)
+    end, TIMEOUT)
     world:run(1)
     local left, code
     local waiter = start("waiter", function(zk)
@@ -24,7 +19,7 @@ describe("a lock", function()
       code = select(3, c:lock("/l"):acquire({ wait = 2 }))
       zk.sleep(10)
       left = #assert(c:children("/l"))
-    end)
+    end, TIMEOUT)
     world:run(2)
     waiter:pause(5)
     world:run(4)

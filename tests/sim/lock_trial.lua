@@ -9,6 +9,7 @@
 -- with the lock alone: who misses his turn is not saved by his impatience.
 local histories = require("sim.history")
 local trials = require("zklua.sim.trial")
+local vandal = require("sim.vandal")
 
 local TURNS = 4
 
@@ -60,21 +61,6 @@ local function worker(trial, name)
         turns = turns + 1
       end
       zk.sleep(world:random(name) * 0.3)
-    end
-    return c
-  end
-end
-
--- Deletes the nodes of others now and then.
-local function vandal(trial)
-  return function(zk, name)
-    local c = assert(zk.connect({ timeout = 1000 }))
-    while not trial.healing do
-      local names = c:children("/jobs/lock") or {}
-      if names[1] then
-        c:delete("/jobs/lock/" .. names[trial.world:pick(name, 1, #names)])
-      end
-      zk.sleep(0.2 + trial.world:random(name) * 2)
     end
     return c
   end
@@ -144,7 +130,7 @@ return function(seed, lines)
   end
   trial.vandal = trial.world:random("lock") < 0.5
   if trial.vandal then
-    trial:start("vandal", vandal(trial))
+    trial:start("vandal", vandal(trial, "/jobs/lock", 0.2))
   end
   return trial:run(judge)
 end

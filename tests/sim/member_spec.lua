@@ -1,20 +1,14 @@
 -- Members while things go wrong: cases that seeds have found.
-local processes = require("zklua.sim.process")
-local servers = require("zklua.sim.server")
-local worlds = require("zklua.scheduler.sim_world")
+local new_world = require("support.world")
 
-local function start(world, name, main)
-  return processes.start(world, { name = name, servers = "10.0.0.1", main = main,
-    connect = { session_timeout = 6, log = function() end } })
-end
+local TIMEOUT = 6 -- seconds, of the sessions
 
 -- A member whose node somebody deletes, and which is closed while it is being made again: its first
 -- connection falls silent `after` so many seconds, and breaks when it has been closed.
 local function closed_while_healing(after)
-  local world = worlds.new({ seed = 1 })
-  local server = servers.new(world)
+  local world, server, start = new_world()
   local left, watches
-  local main = start(world, "main", function(zk)
+  local main = start("main", function(zk)
     local c = assert(zk.connect({ timeout = 100 }))
     local member = assert(c:member("/m", "data"))
     zk.sleep(2 - zk.now())
@@ -22,12 +16,12 @@ local function closed_while_healing(after)
     zk.sleep(10 - zk.now())
     left = c:exists("/m")
     watches = server.core:info().watches
-  end)
-  start(world, "other", function(zk)
+  end, TIMEOUT)
+  start("other", function(zk)
     local c = assert(zk.connect())
     zk.sleep(1 - zk.now())
     assert(c:delete("/m"))
-  end)
+  end, TIMEOUT)
   world:run(0.9)
   local link = world.network:links_of("main")[1]
   world:run(1 + after)

@@ -5,6 +5,7 @@
 -- another's node. What was closed stays away.
 local histories = require("sim.history")
 local trials = require("zklua.sim.trial")
+local vandal = require("sim.vandal")
 
 local GROUP = "/jobs/group"
 
@@ -70,21 +71,6 @@ local function life(trial, slot)
     return c, function()
       assert(member:close())
     end
-  end
-end
-
--- Deletes the nodes of others now and then.
-local function vandal(trial)
-  return function(zk, name)
-    local c = assert(zk.connect({ timeout = 1000 }))
-    while not trial.healing do
-      local names = c:children(GROUP) or {}
-      if names[1] then
-        c:delete(GROUP .. "/" .. names[trial.world:pick(name, 1, #names)])
-      end
-      zk.sleep(trial.world:random(name) * 2)
-    end
-    return c
   end
 end
 
@@ -200,7 +186,7 @@ return function(seed, lines)
     trial:start("observer-" .. i, observer(trial), { replaced = true })
   end
   if trial.world:random("member") < 0.5 then
-    trial:start("vandal", vandal(trial))
+    trial:start("vandal", vandal(trial, GROUP, 0))
   end
   return trial:run(judge, judge_closed)
 end

@@ -7,9 +7,7 @@
 -- anybody tells it. And a member is there again soon after, however long it stood still: also when
 -- the server has not ended its older session yet, and that one's node is in the way.
 local histories = require("sim.history")
-local processes = require("zklua.sim.process")
-local servers = require("zklua.sim.server")
-local worlds = require("zklua.scheduler.sim_world")
+local new_world = require("support.world")
 
 local TIMEOUT = 6 -- seconds, of the sessions
 local ROUNDS = 10
@@ -76,14 +74,13 @@ end
 
 --- One seed: true, or nil and what went wrong; and the run.
 return function(seed, lines)
-  local world = worlds.new({ seed = seed, lines = lines })
-  local run = { world = world, server = servers.new(world), processes = {} }
+  local world, server, start = new_world({ seed = seed, lines = lines })
+  local run = { world = world, server = server, processes = {} }
   local kinds = { { "holder", holder }, { "stale", stale_holder }, { "member", member } }
   for _, kind in ipairs(kinds) do
     for i = 1, world:pick("standstill", 1, 3) do
       local name = kind[1] .. "-" .. i
-      run.processes[name] = processes.start(world, { name = name, main = kind[2](run, name),
-        servers = "10.0.0.1", connect = { log = function() end } })
+      run.processes[name] = start(name, kind[2](run, name))
     end
   end
   world:run(ROUNDS * (10 + TIMEOUT))

@@ -4,6 +4,9 @@
 local core = require("zklua.core")
 local histories = require("sim.core.history")
 local reference = require("sim.reference")
+local words = require("sim.core.words")
+
+local show = words.value
 
 local M = {}
 
@@ -30,44 +33,18 @@ local function same(a, b)
   return true
 end
 
-local function show(value)
-  if type(value) ~= "table" then
-    return type(value) == "string" and ("%q"):format(value) or tostring(value)
-  end
-  local keys, parts = {}, {}
-  for key in pairs(value) do
-    keys[#keys + 1] = key
-  end
-  table.sort(keys, function(a, b)
-    return tostring(a) < tostring(b)
-  end)
-  for _, key in ipairs(keys) do
-    parts[#parts + 1] = (type(key) == "number" and "" or key .. "=") .. show(value[key])
-  end
-  return "{" .. table.concat(parts, " ") .. "}"
-end
-
 -- Names come in any order.
-local function sorted(list)
-  local copy = {}
-  for i, name in ipairs(list) do
-    copy[i] = name
-  end
-  table.sort(copy)
-  return copy
-end
-
 local function normal(operation, a)
   if type(a) ~= "table" then
     return a
   elseif operation.kind == "children" or operation.kind == "ephemerals" then
-    return sorted(a)
+    return words.sorted(a)
   elseif operation.kind == "multi_read" then
     local results = {}
     for i, result in ipairs(a) do
       results[i] = result
       if result.op == "children" then
-        results[i] = { op = "children", children = sorted(result.children) }
+        results[i] = { op = "children", children = words.sorted(result.children) }
       end
     end
     return results

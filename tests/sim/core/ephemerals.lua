@@ -3,6 +3,7 @@
 --- belongs to a session that is not there.
 local histories = require("sim.core.history")
 local reference = require("sim.reference")
+local words = require("sim.core.words")
 
 -- session -> { from, to }, zxids; without `to` it lives.
 local function lives_of(log)
@@ -46,12 +47,7 @@ local function check_sights(list, lives)
 end
 
 local function text(paths)
-  local copy = {}
-  for i, path in ipairs(paths) do
-    copy[i] = path
-  end
-  table.sort(copy)
-  return table.concat(copy, " ")
+  return table.concat(words.sorted(paths), " ")
 end
 
 return function(list)

@@ -38,6 +38,15 @@ local function result(ok, message, code)
   return code
 end
 
+local function subject(zk, run, h)
+  h.c = assert(zk.connect({ id = "subject" }))
+  h.lock = h.c:lock(PATH)
+  run:begin("joining")
+  return result(h.lock:with(run:limit(), function(held)
+    return work(run, h, held)
+  end))
+end
+
 local function front(tree)
   local first = histories.children(tree, PATH, "lock%-%d+$")[1]
   return first and first.czxid
@@ -78,14 +87,7 @@ return {
         group:spawn(follow)
       end)
     end,
-    subject = function(zk, run, h)
-      h.c = assert(zk.connect({ id = "subject" }))
-      h.lock = h.c:lock(PATH)
-      run:begin("joining")
-      return result(h.lock:with(run:limit(), function(held)
-        return work(run, h, held)
-      end))
-    end,
+    subject = subject,
   },
   {
     name = "lock_first", front = front, stands = stands, left = left,
@@ -98,13 +100,6 @@ return {
       zk.sleep(1.3)
       follow()
     end,
-    subject = function(zk, run, h)
-      h.c = assert(zk.connect({ id = "subject" }))
-      h.lock = h.c:lock(PATH)
-      run:begin("joining")
-      return result(h.lock:with(run:limit(), function(held)
-        return work(run, h, held)
-      end))
-    end,
+    subject = subject,
   },
 }
