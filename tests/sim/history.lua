@@ -1,5 +1,5 @@
---- What a simulated server did, from its log: its transactions are read here by other code than that
---- which wrote them, and give what each node held from when on, and what watches have to tell.
+--- What a simulated server did, from its log: its transactions are read here by other code than
+--- that which wrote them, and give what each node held from when on, and what watches have to tell.
 local bytes = require("sim.bytes")
 
 local History = {}
@@ -11,7 +11,7 @@ local CREATE = { [1] = "ephemeral", [15] = "ephemeral", [19] = "container", [21]
 local DELETE = { [2] = true, [20] = true }
 local SET, MULTI = 5, 14
 
--- Reading ------------------------------------------------------------------------
+-- Carrying out -------------------------------------------------------------------
 
 -- Notes that `path` is another from here on; `node` nil: gone.
 local function change(self, type, path, node)
@@ -63,6 +63,8 @@ local function take(self, type, record, at)
   end
 end
 
+-- Reading the log ----------------------------------------------------------------
+
 local function zxid_of(payload)
   return payload and bytes.txn(payload).zxid or 0
 end
@@ -105,7 +107,8 @@ function M.of(server, last)
   return read(server, nil, last)
 end
 
---- Calls look(nodes, txn) before each transaction and, txn nil, at the end. nodes: as in M.of; txn: { index, zxid, session, type, ... }. Returns the nodes at the end.
+--- Calls look(nodes, txn) before each transaction and, txn nil, at the end. nodes: as in M.of; txn:
+--- { index, zxid, session, type }. Returns the nodes at the end.
 ---@param look fun(nodes: table, txn: table|nil)
 function M.replay(server, look)
   local nodes = read(server, look).nodes

@@ -78,8 +78,8 @@ local function add_pairs(result, name, points, plan, run_before)
   end
 end
 
--- A session that ends while it is waited for a better moment: what is asked next is asked on another
--- session, and its answer is lost at each point that follows.
+-- A session that ends while it is waited for a better moment: what is asked next is asked on
+-- another session, and its answer is lost at each point that follows.
 local function add_chains(result, name, points, plan, run_before)
   for number = plan[1].number + 1, run_before.count do
     if run_before.points[number].pause then

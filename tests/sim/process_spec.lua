@@ -21,7 +21,8 @@ describe("a simulated process", function()
       local list = {}
       for i = 1, 12 do
         list[i] = processes.start(world, {
-          name = "p" .. i, file = "scripts/lock.lua", arguments = { "1", "2" }, servers = "10.0.0.1",
+          name = "p" .. i, file = "scripts/lock.lua", arguments = { "1", "2" },
+          servers = "10.0.0.1",
         })
       end
       world:run(60)

@@ -19,7 +19,8 @@ end
 local function new(name)
   local root = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/zklua-local-XXXXXX"))
   local directory = root .. "/" .. (name or "state")
-  return setmetatable({ root = root, directory = directory, servers = "local:" .. directory }, Place)
+  local servers = "local:" .. directory
+  return setmetatable({ root = root, directory = directory, servers = servers }, Place)
 end
 
 --- Host and process id of the last one that had the lock.

@@ -12,7 +12,7 @@ local function quiet() end
 ---@param options zklua.sim.world.Options|nil  default: the seed 1
 ---@return table world
 ---@return table server
----@return fun(name: string, main: fun(zk: table, name: string), session_timeout: number|nil): table start
+---@return fun(name: string, main: function, session_timeout: number|nil): table start
 return function(options)
   local world = worlds.new(options or { seed = 1 })
   local server = servers.new(world)

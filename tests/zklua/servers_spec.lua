@@ -113,7 +113,8 @@ describe("which servers are meant", function()
     end
 
     before_each(function()
-      assert(os.execute(("mkdir -p '%s/.config/zklua' '%s/xdg/zklua'"):format(directory, directory)))
+      assert(os.execute(("mkdir -p '%s/.config/zklua' '%s/xdg/zklua'"):format(directory,
+        directory)))
       write(".config/zklua/rc.lua", "server = '127.0.0.1:11'")
       write("xdg/zklua/rc.lua", "server = '127.0.0.1:12'")
     end)

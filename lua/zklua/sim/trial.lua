@@ -83,8 +83,8 @@ local function enter(self, phase)
 end
 
 --- A program that belongs to the trial. When `main(zk, name)` has returned, its work is done, but
---- the process and what it returned, its client, stay until all is over: a node that is left then is
---- left for good. A second result is called when the audit is over, to close what is still open.
+--- the process and what it returned, its client, stay until all is over: a node that is left then
+--- is left for good. A second result is called when the audit is over, to close what is still open.
 ---@param name string
 ---@param main fun(zk: table, name: string): any, function|nil
 ---@param options { replaced: boolean|nil }|nil  a new process does the same when this one is killed
