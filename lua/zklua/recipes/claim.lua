@@ -83,8 +83,8 @@ local function open_lease(self, worker, claim, deadline)
   return item
 end
 
--- The worker's node is gone, and with it its session: another take makes another.
-local function worker_gone(self)
+-- Nothing is ever done on a later session: what we made there would not be ours to take away.
+local function session_gone(self)
   self._worker = nil
   return nil, "SESSIONEXPIRED: the session ended while taking an item", "SESSIONEXPIRED"
 end
@@ -93,6 +93,9 @@ end
 -- long as it is known that it did not happen.
 local function make_claim(self, worker, claim, deadline)
   while true do
+    if not claim.life.alive then
+      return session_gone(self)
+    end
     local done, message, code, index = self._client:transaction():check(worker.path)
       :create(claim.path, claim.proof, { ephemeral = true }):commit({ deadline = deadline })
     if done then
@@ -100,7 +103,7 @@ local function make_claim(self, worker, claim, deadline)
     elseif code == "NODEEXISTS" or code == "NONODE" and index == 2 then
       return false
     elseif code == "NONODE" then
-      return worker_gone(self)
+      return session_gone(self)
     elseif own.MAYBE[code] then
       if own.PASSING[code] then
         done, message, code = is_ours(self, claim, deadline)
@@ -132,29 +135,31 @@ end
 
 -- Deletes the item and makes the claim; true, false (another was faster) or nil, message, code.
 -- Once it is on its way the answer is waited for, whatever the caller's deadline.
-local function delete_and_claim(self, worker, path, claim)
+local function delete_and_claim(self, path, claim)
   local client, limit = self._client, { deadline = arguments.deadline(self._client) }
-  while true do
-    local done, message, code, index = client:transaction():check(worker.path):delete(path)
+  while claim.life.alive do
+    local done, message, code, index = client:transaction():delete(path)
       :create(claim.path, claim.proof, { ephemeral = true }):commit(limit)
     if done then
       return true
-    elseif index == 2 and code == "NONODE" or code == "NODEEXISTS" then
+    elseif index == 1 and code == "NONODE" or code == "NODEEXISTS" then
       return false
     elseif code == "NONODE" then
-      return worker_gone(self)
+      done, message, code = own.ensure(client, self._claims, limit.deadline)
+      if not done then
+        return nil, message, code
+      end
     elseif own.PASSING[code] then
       own.pause(client)
       done, message, code = is_ours(self, claim, limit.deadline)
       if done or done == nil and not own.PASSING[code] then
         return done, message, code
-      elseif not claim.life.alive then -- nothing is ever done on a later session
-        return own.ended(claim.life, "while taking item " .. path)
       end
     else
       return nil, message, code
     end
   end
+  return session_gone(self)
 end
 
 local function take_for_good(self, worker, name, deadline)
@@ -164,7 +169,7 @@ local function take_for_good(self, worker, name, deadline)
     return nil, message, code ~= "NONODE" and code or nil
   end
   local claim = new_claim(self, worker, name)
-  local done, why, what = client.runtime:shield(delete_and_claim, self, worker, path, claim)
+  local done, why, what = client.runtime:shield(delete_and_claim, self, path, claim)
   if not done then
     return nil, why, what
   end
