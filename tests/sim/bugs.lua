@@ -187,7 +187,7 @@ local function lose(held, reason)
     name = "old-ready-opens", trial = "barrier",
     what = "a barrier that an earlier round has left open lets the next one in",
     { file = "lua/zklua/recipes/round.lua",
-      from = "  elseif ready and ready.czxid > self._node.czxid then", to = "  elseif ready then" },
+      from = "  elseif upto >= self._node.czxid then", to = "  else" },
   },
   {
     name = "not-made-again", trial = "member", matrix = "member", fault = "expired",

@@ -7,7 +7,7 @@
 --- who comes in its place is of the next round, and neither keeps this one nor is let in by it.
 --- One round at a time on a path; the same parties may enter again once they have left.
 --- Errors: TIMEOUT (says how many came), NOAUTH. Connection loss: goes on. Session lost:
---- SESSIONEXPIRED. Cancelled or timed out: our node is taken away. Costs per party: four requests
+--- SESSIONEXPIRED. Cancelled or timed out: our node is taken away. Costs per party: five requests
 --- to enter and five to leave, the lowest name one more, and two for each other that leaves.
 local arguments = require "zklua.arguments"
 local round = require "zklua.recipes.round"

@@ -1,8 +1,9 @@
 --- One party's way through one round of a barrier.
 ---
---- Each party has an ephemeral node; `ready` is made by whoever sees that all are there. A `ready`
---- that is older than our node belongs to an earlier round, whose parties died before they could
---- take it away: it is replaced, and nodes as old as that are not counted.
+--- Each party has an ephemeral node; `ready` is made by whoever sees that all are there, and says up
+--- to which zxid it has looked: whoever came later, even before `ready` itself, was not among those
+--- that were counted. To them it is the `ready` of an earlier round, as to anybody one is whose
+--- parties died before they could take it away: it is replaced, and nodes that old are not counted.
 local own = require "zklua.own"
 
 local READ_AT_ONCE = 500 -- nodes in one multiRead
@@ -20,14 +21,16 @@ function M.join(client, path, parties, data, deadline)
   end
   return setmetatable({ _client = client, _node = node, _path = path, _parties = parties,
     _ready = own.join(path, "ready"), _event = client.runtime:event(),
-    _opened = nil }, Round) -- the zxid at which all were there
+    _seen = nil, -- the zxid of a `ready` that we were told of and have not looked at
+    _opened = nil, -- the zxid up to which nodes are of our round, when all were there
+    _key = nil }, Round) -- the czxid of its `ready`
 end
 
--- The names of the parties that are there.
+-- The names of the parties that are there, and the zxid since which that is so.
 local function present(self, deadline)
-  local names, message, code = self._client:children(self._path, { deadline = deadline })
+  local names, stat, code = self._client:children(self._path, { deadline = deadline })
   if not names then
-    return nil, message, code
+    return nil, stat, code
   end
   local others = {}
   for _, name in ipairs(names) do
@@ -35,7 +38,22 @@ local function present(self, deadline)
       others[#others + 1] = name
     end
   end
-  return others
+  return others, stat.pzxid
+end
+
+-- What `ready` says, which whoever made it had counted up to. Curator's and kazoo's say nothing.
+local COUNTED = "counted to %d"
+local COUNTED_PATTERN = "^counted to (%d+)$"
+
+-- The zxid up to which nodes are of the round that `ready` has opened, and its own; nothing when it
+-- has gone.
+local function counted(self, deadline)
+  local data, stat, code = self._client:get(self._ready, { deadline = deadline })
+  if data then
+    return tonumber(data:match(COUNTED_PATTERN)) or stat.czxid, stat.czxid
+  elseif code ~= "NONODE" then
+    return nil, stat, code
+  end
 end
 
 -- How many of `names` were made after transaction `zxid`.
@@ -59,14 +77,14 @@ end
 
 -- Makes `ready`, in place of `old` if there is one: with another version then, for whoever has read
 -- the old one and is about to delete it.
-local function open(self, old, deadline)
+local function open(self, old, zxid, deadline)
   local transaction = self._client:transaction()
   if old then
     transaction:delete(self._ready, { version = old.version })
   end
-  transaction:create(self._ready, "")
+  transaction:create(self._ready, COUNTED:format(zxid))
   if old and old.version == 0 then
-    transaction:set(self._ready, "")
+    transaction:set(self._ready, COUNTED:format(zxid))
   end
   local ok, message, code = transaction:commit({ deadline = deadline })
   if ok or code == "NODEEXISTS" or code == "NONODE" or code == "BADVERSION" then
@@ -75,30 +93,47 @@ local function open(self, old, deadline)
   return nil, message, code
 end
 
--- One look: true when open; nil to look again or with message and code.
-local function look(self, deadline)
+-- Whether our round is open, and the `ready` of an earlier one if that is there: its stat, and the
+-- zxid up to which nodes are of that round. nil: look again, or with message and code.
+local function is_open(self, deadline)
   local ready, message, code = self._client:exists(self._ready,
     { deadline = deadline, watch = self._watch })
   if ready == nil then
     return nil, message, code
-  elseif ready and ready.czxid > self._node.czxid then
-    self._opened = ready.czxid
+  elseif not ready then
+    -- An event of its coming is believed: the first that leaves may take it away again before we
+    -- look (kazoo does), and then there is nothing left to see.
+    self._opened, self._key = self._seen, self._seen
+    return self._opened ~= nil
   end
-  if self._opened then
+  local upto, key, what = counted(self, deadline)
+  if not upto then
+    return nil, key, what
+  elseif upto >= self._node.czxid then
+    self._opened, self._key = upto, key
     return true
   end
-  local names
-  names, message, code = present(self, deadline)
-  local count = names and #names
+  self._seen = nil
+  return false, ready, upto
+end
+
+-- One look: true when open; nil to look again or with message and code.
+local function look(self, deadline)
+  local opened, ready, upto = is_open(self, deadline)
+  if opened ~= false then
+    return opened, ready, upto
+  end
+  local names, zxid, code = present(self, deadline)
+  local count, message = names and #names, zxid
   if names and ready then
-    count, message, code = count_newer(self, names, ready.czxid, deadline)
+    count, message, code = count_newer(self, names, upto, deadline)
   end
   if not count then
     return nil, message, code
   end
   self.count = count
   if count >= self._parties then
-    return open(self, ready, deadline)
+    return open(self, ready, zxid, deadline)
   end
   local woken, why, what = self._event:wait_until(deadline)
   if woken == false then
@@ -133,11 +168,9 @@ local function persist(self, step, deadline)
 end
 
 function Round:wait_open(deadline)
-  -- An event of `ready` coming is believed: the first that leaves may take it away again before
-  -- we look (kazoo does), and then there is nothing left to see.
   self._watch = function(event)
-    if event.type == "created" and not self._opened then
-      self._opened = event.zxid or math.huge -- servers before 3.9 do not tell
+    if event.type == "created" then
+      self._seen = event.zxid or math.huge -- servers before 3.9 do not tell
     end
     self._event:set()
   end
@@ -174,7 +207,7 @@ local function go(self, last, deadline)
     local ready, message, code = client:exists(self._ready, { deadline = deadline })
     if ready == nil then
       return nil, message, code
-    elseif ready and ready.czxid <= self._opened then
+    elseif ready and ready.czxid <= self._key then
       local ok
       ok, message, code = client:transaction():delete(self._ready, { version = ready.version })
         :delete(path):commit({ deadline = deadline })
