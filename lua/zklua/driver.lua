@@ -252,8 +252,9 @@ local function new_guard(self, link)
 end
 
 -- Spreads a crowd over time; a server inside this process knows when there is none. Before this
--- user's own there is none either, and its clients are who starts it again. One that is about to end
--- may still let us in, so a few attempts are quick; but it may be what it is asked that ends it.
+-- user's own there is none either, and its clients are who starts it again. One that is about to
+-- end may still let us in, so a few attempts are quick; but it may be what it is asked that ends
+-- it.
 local function pause(self, link, not_before)
   if self.quick > 0 and connection.is_local(link.endpoint) then
     local first = self.quick == QUICK_ATTEMPTS

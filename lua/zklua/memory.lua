@@ -154,8 +154,8 @@ end
 
 --- The pause of `owner` before it connects, at most until `deadline`: none after what was done to
 --- it here, where it would only make tests slow, and none once a stopped server serves again. When
---- the server itself ended the connection the pause is needed, as with any server: of two who have one
---- session each would send the other away for ever.
+--- the server itself ended the connection the pause is needed, as with any server: of two who have
+--- one session each would send the other away for ever.
 function Memory:pause(owner, deadline)
   local trouble = trouble_of(self, owner)
   if self.core and trouble.again then
