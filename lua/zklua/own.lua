@@ -163,7 +163,8 @@ local function try(client, node, want, deadline)
         return settle(node, found[1].name, found[1].path, found[1].stat)
       end
     end
-    if not node.life.alive then -- nothing is ever done on a later session
+    -- Nothing is ever done on a later session; a closed client has none, and its calls say so.
+    if not node.life.alive and not client._session.closed then
       return own.ended(node.life, "while joining " .. node.parent)
     end
     local path, stat, code = create(client, node, want, deadline)

@@ -115,7 +115,7 @@ describe("wrong use of", function()
     { "connect: servers", "servers", function() zk.connect("h:p:q") end },
     { "connect: chroot", "chroot", function() zk.connect("h/a//b") end },
     { "connect: tls", "not in this version", function() zk.connect(servers, { tls = {} }) end },
-    { "connect: local", "not in this version", function() zk.connect("local:") end },
+    { "connect: local", "stands alone", function() zk.connect("local:,h:1") end },
     { "connect: auth", "auth", function() zk.connect(servers, { auth = { "digest", "a" } }) end },
     { "connect: on_expire", "on_expire", function() zk.connect(servers, { on_expire = "x" }) end },
     { "connect: reply_max", "reply_max", function()
