@@ -10,6 +10,7 @@ local M = {}
 local CREATE = { [1] = "ephemeral", [15] = "ephemeral", [19] = "container", [21] = "ttl" }
 local DELETE = { [2] = true, [20] = true }
 local SET, MULTI = 5, 14
+local FAILED = -1
 
 -- Carrying out -------------------------------------------------------------------
 
@@ -44,6 +45,20 @@ local function set(self, record, at)
     mzxid = self.zxid, owner = node and node.owner })
 end
 
+-- The operations of a multi's record, from `at` on; whether it has failed.
+local function parts_of(record, at)
+  local parts, failed = {}, false
+  local count = bytes.int(record, at)
+  at = at + 4
+  for i = 1, count do
+    local type, part = bytes.int(record, at), nil
+    part, at = bytes.string(record, at + 4)
+    parts[i] = { type = type, record = part }
+    failed = failed or type == FAILED
+  end
+  return parts, failed
+end
+
 -- Carries out what is in `record` from `at` on. No type but these changes what a node holds.
 local function take(self, type, record, at)
   if CREATE[type] then
@@ -53,12 +68,10 @@ local function take(self, type, record, at)
   elseif type == SET then
     set(self, record, at)
   elseif type == MULTI then
-    local count, part = bytes.int(record, at), nil
-    at = at + 4
-    for _ = 1, count do
-      local inner = bytes.int(record, at)
-      part, at = bytes.string(record, at + 4)
-      take(self, inner, part, 1)
+    -- One that failed is in the log with what it would have done before the part that fails.
+    local parts, failed = parts_of(record, at)
+    for _, part in ipairs(failed and {} or parts) do
+      take(self, part.type, part.record, 1)
     end
   end
 end
