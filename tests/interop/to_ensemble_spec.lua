@@ -4,17 +4,12 @@ local apache = require("support.apache")
 local program = require("support.program")
 local raw = require("support.raw")
 local zkserver = require("support.zkserver")
+local write = require("support.file").write
 
 local ZKLUA = program.zklua()
 local CLASS_PATH = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar"
 local ODD = "\\n\195\164 = \240\159\154\128" -- a name that Java's properties need escapes for
 local PATIENCE = 60 -- seconds; three servers, a machine of two cores
-
-local function write(name, text)
-  local file = assert(io.open(name, "wb"))
-  assert(file:write(text))
-  assert(file:close())
-end
 
 describe("zklua server --to-ensemble #once", function()
   local dir, running

@@ -3,22 +3,11 @@ local uv = require("luv")
 local files = require("store.files")
 local program = require("support.program")
 local zkserver = require("support.zkserver")
+local read = require("support.file").read
+local write = require("support.file").write
 
 local unpack = table.unpack or unpack
 local ZKLUA = program.zklua()
-
-local function read(name)
-  local file = assert(io.open(name, "rb"))
-  local bytes = file:read("*a")
-  file:close()
-  return bytes
-end
-
-local function write(name, bytes)
-  local file = assert(io.open(name, "wb"))
-  assert(file:write(bytes))
-  assert(file:close())
-end
 
 describe("zklua server", function()
   local dir

@@ -5,6 +5,8 @@ local frames = require("support.frames")
 local program = require("support.program")
 local talk = require("support.talk")
 local zkserver = require("support.zkserver")
+local read = require("support.file").read
+local write = require("support.file").write
 
 local ZKLUA = program.zklua()
 local LUA = "/usr/bin/lua5.4"
@@ -13,19 +15,6 @@ local EPHEMERAL, OPEN = 1, 0
 local CREATED, DELETED = 1, 2
 local IS_ROOT = uv.getuid() == 0
 local unpack = table.unpack or unpack
-
-local function read(name)
-  local file = assert(io.open(name, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
-local function write(name, text)
-  local file = assert(io.open(name, "wb"))
-  assert(file:write(text))
-  assert(file:close())
-end
 
 local function mode_of(name)
   return ("%o"):format(uv.fs_stat(name).mode % 4096)

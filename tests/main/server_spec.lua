@@ -4,6 +4,7 @@ local frames = require("support.frames")
 local program = require("support.program")
 local talk = require("support.talk")
 local zkserver = require("support.zkserver")
+local write = require("support.file").write
 
 local ZKLUA = program.zklua()
 local ANYWHERE = "127.0.0.1:0"
@@ -12,13 +13,6 @@ local unpack = table.unpack or unpack
 
 local function exists(name)
   return uv.fs_stat(name) ~= nil
-end
-
-local function write(name, text)
-  local file = assert(io.open(name, "wb"))
-  assert(file:write(text))
-  assert(file:close())
-  return name
 end
 
 local function capture(command)

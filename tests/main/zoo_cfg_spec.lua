@@ -1,15 +1,9 @@
 -- A zoo.cfg as `zklua server` reads it: what it refuses, what it passes over, what it takes.
 local program = require("support.program")
 local zkserver = require("support.zkserver")
+local write = require("support.file").write
 
 local ZKLUA = program.zklua()
-
-local function write(name, text)
-  local file = assert(io.open(name, "wb"))
-  assert(file:write(text))
-  assert(file:close())
-  return name
-end
 
 local GOOD = "dataDir=/nonexistent/zklua\nclientPort=0\n"
 

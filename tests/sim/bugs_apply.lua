@@ -3,14 +3,9 @@
 --- The product knows nothing of it: a copy lies in a folder that comes before the real one on the
 --- search path. A change whose old text does not occur exactly once is an error, so that the list
 --- of bugs cannot fall behind the sources.
-local M = {}
+local read_file = require("support.file").read
 
-local function read_file(name)
-  local file = assert(io.open(name, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
+local M = {}
 
 -- `source` with `from`, which occurs once, replaced by `to`.
 local function replace(source, change, name)

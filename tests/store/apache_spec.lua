@@ -6,15 +6,9 @@ local files = require("store.files")
 local testing = require("zklua_testing")
 local uv = require("luv")
 local zkserver = require("support.zkserver")
+local read_file = require("support.file").read
 
 local store = testing.store
-
-local function read_file(name)
-  local file = assert(io.open(name, "rb"))
-  local bytes = file:read("*a")
-  file:close()
-  return bytes
-end
 
 local function names(directory, pattern)
   local list = {}

@@ -1,6 +1,7 @@
 --- A disk that hangs, for a program that is started with `env`: between `hold` and `release` its
 --- syncs wait, and `reached` says whether one does. Not for files of this process.
 local uv = require("luv")
+local write = require("support.file").write
 
 local SOURCE = [[
 #include <fcntl.h>
@@ -20,12 +21,6 @@ static int wait_for_it(void) {
 int fsync(int file) { (void)file; return wait_for_it(); }
 int fdatasync(int file) { (void)file; return wait_for_it(); }
 ]]
-
-local function write(name, text)
-  local file = assert(io.open(name, "wb"))
-  assert(file:write(text))
-  assert(file:close())
-end
 
 ---@class tests.SlowDisk
 ---@field env table<string, string>  changes for program.start
